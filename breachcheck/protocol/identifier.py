@@ -1,0 +1,130 @@
+"""Identifiers: one text form for everything that means the same number (PROTOCOL.md §3).
+
+The rules are data, `identifiers.json`, read by this module and by the browser's. Both walk the text code point by code
+point through fixed tables, so that no library's idea of Unicode takes part, and then match plain ASCII with the few
+regular expressions on which both languages agree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final
+
+from breachcheck.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Identifier:
+    """A kind and a canonical form in ASCII. Its `repr` is blank: it must not reach a log."""
+
+    kind: str
+    canonical: str
+
+    def __repr__(self) -> str:
+        return f"<{self.kind}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """The rules of one kind of identifier.
+
+    `digest` is the SHA-256 of all that decides its canonical form: a client whose rules differ from the release's would
+    look in the wrong place. `population` is a conservative count of the numbers ever assigned.
+    """
+
+    name: str
+    digest: bytes
+    data_class: str
+    population: int
+    _max_text: int
+    _translation: Mapping[int, str | None]
+    _spaces: str
+    _dropped: Mapping[int, None]
+    _spreadsheet_number: re.Pattern[str] | None
+    _alphabet: re.Pattern[str]
+    _max_length: int
+    _pattern: re.Pattern[str]
+    _zero_fill: int
+    _mod97: bool
+
+    def canonical(self, text: str) -> str:
+        """Return the canonical form of `text`, which is ASCII.
+
+        Raises:
+            InputError: `too_long`, `empty`, `spreadsheet_number`, `unexpected_character`, `format` or `check_digits`.
+        """
+        if len(text) > self._max_text:
+            raise InputError("too_long")
+        visible = text.translate(self._translation).strip(self._spaces)
+        if self._spreadsheet_number and self._spreadsheet_number.fullmatch(visible):
+            raise InputError("spreadsheet_number")
+        compact = visible.translate(self._dropped)
+        if not compact:
+            raise InputError("empty")
+        if not self._alphabet.fullmatch(compact):
+            raise InputError("unexpected_character")
+        match = self._pattern.fullmatch(compact)
+        if not match or len(compact) > self._max_length:
+            raise InputError("format")
+        form = "".join(match.groups()).rjust(self._zero_fill, "0")
+        if self._mod97 and int(form) % 97:
+            raise InputError("check_digits")
+        return form
+
+
+def identify(kind: str, text: str) -> Identifier:
+    """Return the identifier that `text` writes.
+
+    Raises:
+        InputError: `unknown_kind`, or why `text` is not of this kind (`Kind.canonical`).
+    """
+    if kind not in KINDS:
+        raise InputError("unknown_kind", f"known are {', '.join(KINDS)}")
+    return Identifier(kind, KINDS[kind].canonical(text))
+
+
+def _code_points(ranges: list[list[str]]) -> Iterator[int]:
+    for first, last in ranges:
+        yield from range(int(first[2:], 16), int(last[2:], 16) + 1)
+
+
+def _read_rules(rules: Mapping[str, Any]) -> dict[str, Kind]:
+    marks: dict[int, str | None] = dict.fromkeys(_code_points(rules["marks"]))
+    spaces = "".join(map(chr, _code_points(rules["spaces"])))
+    separators = dict.fromkeys([*_code_points(rules["spaces"]), *_code_points(rules["separators"])])
+    ascii_of = {code: code for code in range(128)}
+    for first, last, target in rules["map"]:
+        for offset, code in enumerate(_code_points([[first, last]])):
+            ascii_of[code] = int(target[2:], 16) + offset
+    common = [rules[part] for part in ("max_text", "map", "marks", "spaces", "separators", "spreadsheet_number")]
+    kinds = {}
+    for name, rule in rules["kinds"].items():
+        fold = str.upper if rule["letters"] == "upper" else str.lower  # of ASCII alone, where every library agrees
+        folded = {code: fold(chr(target)) for code, target in ascii_of.items() if fold(chr(target)) != chr(code)}
+        kinds[name] = Kind(
+            name=name,
+            digest=hashlib.sha256(json.dumps([common, rule], separators=(",", ":")).encode()).digest(),
+            data_class=rule["data_class"],
+            population=rule["population"],
+            _max_text=rules["max_text"],
+            _translation=marks | folded,
+            _spaces=spaces,
+            _dropped=separators if rule["separators"] else {},
+            _spreadsheet_number=re.compile(rules["spreadsheet_number"]) if rule["numeric"] else None,
+            _alphabet=re.compile(rule["alphabet"]),
+            _max_length=rule["max_length"],
+            _pattern=re.compile(rule["pattern"]),
+            _zero_fill=rule["zero_fill"],
+            _mod97=rule["check"] == "mod97",
+        )
+    return kinds
+
+
+KINDS: Final[Mapping[str, Kind]] = _read_rules(
+    json.loads(resources.files(__package__).joinpath("identifiers.json").read_text("utf-8"))
+)

@@ -1,0 +1,203 @@
+"""The signed manifest: all that a client needs to know of a release, and the only place to learn it (PROTOCOL.md §8).
+
+A manifest travels as the 64-byte Ed25519 signature followed by the JSON text it signs, octet for octet, so that nothing
+has to be canonicalised to be verified.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, Self
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from breachcheck.errors import ProtocolError
+from breachcheck.exposure import Reason
+from breachcheck.protocol import merkle, oprf
+from breachcheck.protocol.bucket import Layout
+from breachcheck.protocol.encoding import encode
+from breachcheck.protocol.parameters import (
+    MAX_MANIFEST_LENGTH,
+    MAX_PAGE_LENGTH,
+    MAX_PREFIX_BITS,
+    PROTOCOL,
+    SALT_LENGTH,
+    SLOW_HASHES,
+    SUITE,
+    SlowHash,
+)
+
+SIGNATURE_LENGTH: Final = 64
+PUBLISHER_KEY_LENGTH: Final = 32
+
+
+def _from_hex(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    raw = bytes.fromhex(value)
+    if raw.hex() != value:
+        raise ValueError("hexadecimal is written in lower case, without spaces")
+    return raw
+
+
+def _from_time(value: object) -> object:
+    return datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC) if isinstance(value, str) else value
+
+
+def _to_time(value: datetime) -> str:
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+_Hex = (BeforeValidator(_from_hex), PlainSerializer(bytes.hex, return_type=str))
+Digest = Annotated[bytes, *_Hex, Field(min_length=merkle.HASH_LENGTH, max_length=merkle.HASH_LENGTH)]
+Salt = Annotated[bytes, *_Hex, Field(min_length=SALT_LENGTH, max_length=SALT_LENGTH)]
+Element = Annotated[bytes, *_Hex, Field(min_length=oprf.ELEMENT_LENGTH, max_length=oprf.ELEMENT_LENGTH)]
+Time = Annotated[datetime, BeforeValidator(_from_time), PlainSerializer(_to_time, return_type=str)]
+Count = Annotated[int, Field(ge=0)]
+KindName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_+]{0,63}$")]
+DatasetName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+Text = dict[Language, str]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SlowHashParameters(_Model):
+    """The Argon2id set, spelled out; a client accepts the sets it knows by name and number, and no other."""
+
+    name: str
+    algorithm: Literal["argon2id"] = "argon2id"
+    version: Literal[19] = 19
+    memory_kib: int
+    passes: int
+    lanes: Literal[1] = 1
+
+    @classmethod
+    def of(cls, parameters: SlowHash) -> Self:
+        """Return the manifest's form of a parameter set."""
+        return cls(name=parameters.name, memory_kib=parameters.memory_kib, passes=parameters.passes)
+
+
+class KindTable(_Model):
+    """The buckets of one kind; `members_min` and `population_min` are what the smallest hides a question among."""
+
+    kind: KindName
+    rules: Digest
+    prefix_bits: Annotated[int, Field(ge=0, le=MAX_PREFIX_BITS)]
+    entries_per_bucket: Annotated[int, Field(ge=1)]
+    root: Digest
+    members_min: Count
+    population_min: Count
+
+    @property
+    def layout(self) -> Layout:
+        """The shape of this kind's table."""
+        return Layout(self.prefix_bits, self.entries_per_bucket)
+
+
+class Dataset(_Model):
+    """One breach: what it is called, what stands in it, and how much of it could be read."""
+
+    name: DatasetName
+    title: Text
+    date: Annotated[str, StringConstraints(pattern=r"^\d{4}(-\d{2}(-\d{2})?)?$")] | None
+    source_note: Text
+    authenticity_note: Text
+    fields: tuple[str, ...]
+    kinds: tuple[KindName, ...]
+    rows_read: Count
+    rows_accepted: Count
+    rows_rejected: dict[str, Count]
+    identifiers_rejected: dict[KindName, dict[str, Count]]
+
+
+class Manifest(_Model):
+    """A release, as its steward signed it."""
+
+    protocol: Literal["breachcheck-v1"] = PROTOCOL
+    suite: Literal["ristretto255-SHA512"] = SUITE
+    release: Annotated[int, Field(ge=1, lt=2**53)]
+    created: Time
+    valid_until: Time
+    service_salt: Salt
+    slow_hash: SlowHashParameters
+    public_key: Element
+    data_classes: Annotated[tuple[str, ...], Field(max_length=32)]
+    kinds: tuple[KindTable, ...]
+    datasets: tuple[Dataset, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        kinds = [table.kind for table in self.kinds]
+        names = [dataset.name for dataset in self.datasets]
+        if len(set(kinds)) < len(kinds) or len(set(names)) < len(names):
+            raise ValueError("a kind or dataset stands twice")
+        if len(set(self.data_classes)) < len(self.data_classes):
+            raise ValueError("a data class stands twice")
+        for dataset in self.datasets:
+            if not set(dataset.kinds) <= set(kinds) or not set(dataset.fields) <= set(self.data_classes):
+                raise ValueError("a dataset names a kind or field that the release does not have")
+        if any(table.layout.page_length > MAX_PAGE_LENGTH for table in self.kinds):
+            raise ValueError("a page is longer than the protocol allows")
+        return self
+
+    @property
+    def parameters(self) -> SlowHash:
+        """The parameter set of the slow hash."""
+        return SLOW_HASHES[self.slow_hash.name]
+
+    def table(self, kind: str) -> KindTable | None:
+        """Return the table of `kind`, or None when the release does not index it."""
+        return next((table for table in self.kinds if table.kind == kind), None)
+
+
+def sign(manifest: Manifest, publisher: Ed25519PrivateKey) -> bytes:
+    """Return the signed form of `manifest`: 64 bytes of signature, then the JSON text."""
+    body = manifest.model_dump_json().encode()
+    return publisher.sign(encode("manifest", body)) + body
+
+
+def open_signed(signed: bytes, publisher_key: bytes) -> Manifest:
+    """Return the manifest in `signed`, proved to be from the publisher with this 32-byte Ed25519 key.
+
+    Raises:
+        ProtocolError: `manifest_malformed`, `manifest_signature`, `manifest_version` or `manifest_parameters`.
+    """
+    if not SIGNATURE_LENGTH < len(signed) <= MAX_MANIFEST_LENGTH:
+        raise ProtocolError(Reason.MANIFEST_MALFORMED, f"{len(signed)} bytes")
+    signature, body = signed[:SIGNATURE_LENGTH], signed[SIGNATURE_LENGTH:]
+    try:
+        Ed25519PublicKey.from_public_bytes(publisher_key).verify(signature, encode("manifest", body))
+    except InvalidSignature:
+        raise ProtocolError(Reason.MANIFEST_SIGNATURE) from None
+    try:
+        content: Any = json.loads(body)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        raise ProtocolError(Reason.MANIFEST_MALFORMED, "not JSON") from None
+    if not isinstance(content, dict):
+        raise ProtocolError(Reason.MANIFEST_MALFORMED, "not a JSON object")
+    if content.get("protocol") != PROTOCOL or content.get("suite") != SUITE:
+        raise ProtocolError(Reason.MANIFEST_VERSION, "another protocol or suite")
+    try:
+        manifest = Manifest.model_validate_json(body)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise ProtocolError(Reason.MANIFEST_MALFORMED, f"at {where or 'the whole'}") from None
+    known = SLOW_HASHES.get(manifest.slow_hash.name)
+    if known is None or manifest.slow_hash != SlowHashParameters.of(known):
+        raise ProtocolError(Reason.MANIFEST_PARAMETERS)
+    return manifest

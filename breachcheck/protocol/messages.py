@@ -1,0 +1,75 @@
+"""The two messages of an evaluation, as JSON (PROTOCOL.md §5). Octets are written as lower-case hexadecimal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from breachcheck.errors import ProtocolError
+from breachcheck.protocol import oprf
+from breachcheck.protocol.parameters import MAX_BATCH
+
+_Element = Annotated[str, StringConstraints(pattern=rf"^[0-9a-f]{{{2 * oprf.ELEMENT_LENGTH}}}$")]
+_Proof = Annotated[str, StringConstraints(pattern=rf"^[0-9a-f]{{{2 * oprf.PROOF_LENGTH}}}$")]
+_Elements = Annotated[tuple[_Element, ...], Field(min_length=1, max_length=MAX_BATCH)]
+
+MAX_EVALUATION_LENGTH = 2048  # bytes: either message with eight elements, and room for white space
+
+
+class EvaluateRequest(BaseModel):
+    """Blinded elements: 1 to 8, each 32 bytes, canonical and not the identity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, json_schema_extra={"title": "Blinded elements"})
+
+    elements: _Elements
+
+
+class EvaluateResponse(BaseModel):
+    """The evaluated elements, in the order of the request, and one 64-byte proof for them all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, json_schema_extra={"title": "Evaluation"})
+
+    elements: _Elements
+    proof: _Proof
+
+
+def encode_request(elements: Sequence[bytes]) -> bytes:
+    """Return the request for these blinded elements."""
+    return EvaluateRequest(elements=tuple(element.hex() for element in elements)).model_dump_json().encode()
+
+
+def decode_request(body: bytes) -> list[bytes]:
+    """Return the blinded elements of a request, each checked to be a group element.
+
+    Raises:
+        ProtocolError: `evaluate_request` or `element`.
+    """
+    try:
+        request = EvaluateRequest.model_validate_json(body)
+    except ValidationError:
+        raise ProtocolError("evaluate_request", f"wanted: 1 to {MAX_BATCH} elements in hexadecimal") from None
+    return [oprf.check_element(bytes.fromhex(element)) for element in request.elements]
+
+
+def encode_response(elements: Sequence[bytes], proof: bytes) -> bytes:
+    """Return the response that carries these evaluated elements and their proof."""
+    return (
+        EvaluateResponse(elements=tuple(element.hex() for element in elements), proof=proof.hex())
+        .model_dump_json()
+        .encode()
+    )
+
+
+def decode_response(body: bytes) -> tuple[list[bytes], bytes]:
+    """Return the evaluated elements and the proof of a response; the proof is still to be verified.
+
+    Raises:
+        ProtocolError: `evaluate_response`.
+    """
+    try:
+        response = EvaluateResponse.model_validate_json(body)
+    except ValidationError:
+        raise ProtocolError("evaluate_response") from None
+    return [bytes.fromhex(element) for element in response.elements], bytes.fromhex(response.proof)
