@@ -1,0 +1,55 @@
+"""Where the work is done: one port, and the engine that uses all cores of this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+Work = TypeVar("Work")
+Done = TypeVar("Done")
+
+
+class Engine(Protocol):
+    """Runs a picklable task over batches. Nothing it moves or keeps may reach a disk in the clear."""
+
+    def map(self, task: Callable[[Work], Done], batches: Iterable[Work]) -> Iterator[Done]:
+        """Yield the results in the order of the batches, with a bounded number of them under way."""
+        ...
+
+
+class LocalEngine:
+    """A pool of processes, one a core; batches travel through pipes, in memory."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        self._workers = workers or len(os.sched_getaffinity(0))
+        # Not fork: a forked child would inherit DuckDB's threads' locks and a copy of all that the parent has read.
+        self._pool = ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"), _quiet)
+
+    def map(self, task: Callable[[Work], Done], batches: Iterable[Work]) -> Iterator[Done]:
+        """Yield the results in the order of the batches; at most three a worker are under way."""
+        waiting: deque[Future[Done]] = deque()
+        for batch in batches:
+            waiting.append(self._pool.submit(task, batch))
+            if len(waiting) >= 3 * self._workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _quiet() -> None:
+    import resource
+    import signal
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and ends the pool

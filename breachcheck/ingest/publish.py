@@ -1,0 +1,227 @@
+"""From the ledger to a numbered, signed, immutable release: stage, fsync, verify, rename, swap one pointer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+from breachcheck.errors import ProtocolError, ReleaseError
+from breachcheck.exposure import DataClass, Exposed, Flag, NotFound, names_of
+from breachcheck.keys import StewardKeys
+from breachcheck.protocol import bucket, client, entry, merkle, messages
+from breachcheck.protocol.bucket import Layout
+from breachcheck.protocol.identifier import KINDS, Identifier
+from breachcheck.protocol.manifest import KindTable, Manifest, SlowHashParameters, open_signed, sign
+from breachcheck.protocol.parameters import K_MEMBERS, K_POPULATION, SlowHash
+from breachcheck.store import reader
+from breachcheck.store.ledger import Ledger, Sealable
+from breachcheck.store.writer import Writer
+
+VALID_FOR: Final = timedelta(days=90)
+_BATCH_BYTES: Final = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a release promises: how many share a bucket, how long it is current, and whether prefixes may grow."""
+
+    k_members: int = K_MEMBERS
+    k_population: int = K_POPULATION
+    valid_for: timedelta = VALID_FOR
+    grow: bool = False
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Sample:
+    """An identifier of this ingest and the fields it must be found with, held in memory to verify the release."""
+
+    identifier: Identifier
+    dataset: str
+    fields: int
+
+
+def publish(
+    ledger: Ledger,
+    keys: StewardKeys,
+    parameters: SlowHash,
+    releases: Path,
+    policy: Policy,
+    now: datetime,
+    sample: Sequence[Sample],
+    watch: Callable[[str, int, int], None],
+) -> Manifest:
+    """Publish the next release of what the ledger holds, and return its manifest.
+
+    Until the last rename the folder serves the release it served before; a run that is killed leaves at most a staging
+    folder that the next run removes, or a complete release that nothing points to and whose number is not used again.
+
+    Raises:
+        ReleaseError: `nothing_to_publish`, `verification`, or what `store.reader` says of the release just written.
+    """
+    releases.mkdir(parents=True, exist_ok=True)
+    for left in releases.glob(".staging-*"):
+        shutil.rmtree(left)
+    previous = _previous(releases, keys.publisher_key)
+    number = max(reader.numbers(releases), default=0) + 1
+    stage = releases / f".staging-{number}"
+    (stage / reader.PAGES).mkdir(parents=True)
+
+    datasets = ledger.datasets()
+    kinds = ledger.kinds()
+    if not kinds:
+        raise ReleaseError("nothing_to_publish", "the ledger holds no identifier")
+    writer = Writer(stage / reader.DATABASE)
+    tables = []
+    for position, kind in enumerate(kinds):
+        layout, members_min = _layout(ledger, kind, policy, previous)
+        watch("publish", position, len(kinds))
+        root = _write_kind(ledger, writer, position, kind, number, layout, stage)
+        tables.append(
+            KindTable(
+                kind=kind,
+                rules=KINDS[kind].digest,
+                prefix_bits=layout.prefix_bits,
+                entries_per_bucket=layout.entries_per_bucket,
+                root=root,
+                members_min=members_min,
+                population_min=KINDS[kind].population >> layout.prefix_bits,
+            )
+        )
+    created = now.astimezone(UTC).replace(microsecond=0)
+    manifest = Manifest(
+        release=number,
+        created=created,
+        valid_until=created + policy.valid_for,
+        service_salt=keys.service_salt,
+        slow_hash=SlowHashParameters.of(parameters),
+        public_key=keys.evaluator.pk,
+        data_classes=tuple(map(str, DataClass)),
+        kinds=tuple(tables),
+        datasets=tuple(datasets),
+    )
+    writer.close(manifest)
+    (stage / reader.MANIFEST).write_bytes(sign(manifest, keys.publisher))
+    _sync_tree(stage)
+    with reader.open_folder(stage, keys.publisher_key) as release:
+        _verify(release, keys, now, sample)
+    watch("publish", len(kinds), len(kinds))
+    stage.rename(releases / str(number))
+    _sync(releases)
+    pointer = releases / f".{reader.CURRENT}"
+    pointer.write_text(f"{number}\n", "ascii")
+    _sync(pointer)
+    pointer.rename(releases / reader.CURRENT)
+    _sync(releases)
+    return manifest
+
+
+def _previous(releases: Path, publisher_key: bytes) -> Manifest | None:
+    if not (releases / reader.CURRENT).exists():
+        return None
+    signed = (reader.current(releases) / reader.MANIFEST).read_bytes()
+    try:
+        return open_signed(signed, publisher_key)
+    except ProtocolError as error:
+        raise ReleaseError("manifest", f"the release before this one: {error}") from None
+
+
+def _layout(ledger: Ledger, kind: str, policy: Policy, previous: Manifest | None) -> tuple[Layout, int]:
+    bits = bucket.widest(KINDS[kind].population, policy.k_population)
+    before = previous.table(kind) if previous else None
+    if before and not policy.grow:
+        bits = min(bits, before.prefix_bits)
+    bits, members_min = bucket.choose_prefix_bits(ledger.members(kind, bits), policy.k_members)
+    return Layout(bits, ledger.fullest(kind, bits)), members_min
+
+
+def _write_kind(
+    ledger: Ledger,
+    writer: Writer,
+    position: int,
+    kind: str,
+    number: int,
+    layout: Layout,
+    stage: Path,
+) -> bytes:
+    leaves: list[bytes] = []
+    with (stage / reader.PAGES / f"{kind}.bin").open("xb") as pages:
+        for batch in _batches(_buckets(ledger.sealables(kind), number, layout), layout):
+            digests = [merkle.leaf_hash(entries) for entries in batch]
+            writer.buckets(position, len(leaves), digests, batch)
+            leaves += digests
+            for entries in batch:
+                pages.write(entries)
+                pages.seek(layout.page_length - layout.entries_length, os.SEEK_CUR)
+        tree = merkle.Tree(leaves)
+        for index in range(layout.buckets):
+            pages.seek(index * layout.page_length + layout.entries_length)
+            pages.write(b"".join(tree.path(index)))
+        return tree.root
+
+
+def _buckets(sealables: Iterator[Sealable], number: int, layout: Layout) -> Iterator[bytes]:
+    reached = 0
+    for index, members in groupby(sealables, key=lambda one: layout.bucket_of(one.locator)):
+        for _ in range(reached, index):
+            yield bucket.fill([], layout, os.urandom)
+        sealed = [
+            entry.seal(one.output, one.dataset, number, entry.Payload(one.fields, Flag(one.flags))) for one in members
+        ]
+        yield bucket.fill(sealed, layout, os.urandom)
+        reached = index + 1
+    for _ in range(reached, layout.buckets):
+        yield bucket.fill([], layout, os.urandom)
+
+
+def _batches(buckets: Iterator[bytes], layout: Layout) -> Iterator[list[bytes]]:
+    size = max(1, _BATCH_BYTES // layout.page_length)
+    batch: list[bytes] = []
+    for entries in buckets:
+        batch.append(entries)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _verify(release: reader.Release, keys: StewardKeys, now: datetime, sample: Sequence[Sample]) -> None:
+    # A client of our own asks for members and for numbers that cannot be there, as any client would.
+    for one in sample:
+        verdict = _check(release, keys, now, one.identifier)
+        fields = names_of(one.fields)
+        if not isinstance(verdict, Exposed) or not any(
+            exposure.dataset == one.dataset and set(fields) <= set(exposure.fields) for exposure in verdict.exposures
+        ):
+            raise ReleaseError("verification", f"a {one.identifier.kind} of the sources is not found in the release")
+    for table in release.manifest.kinds:
+        absent = Identifier(table.kind, f"absent {os.urandom(16).hex()}")
+        if not isinstance(_check(release, keys, now, absent), NotFound):
+            raise ReleaseError("verification", f"a {table.kind} that is in no source is found in the release")
+
+
+def _check(release: reader.Release, keys: StewardKeys, now: datetime, identifier: Identifier) -> Exposed | NotFound:
+    manifest = client.accept_manifest(release.signed, keys.publisher_key, now, last_seen=0)
+    blinded, request = client.start(manifest, identifier)
+    located = client.locate(blinded, keys.evaluator.answer(messages.decode_request(request)))
+    return client.conclude(located, release.page(identifier.kind, located.bucket))
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        _sync(path)
+    _sync(folder)

@@ -1,0 +1,135 @@
+"""The steward's key folder: what is in it, and what must be true of it before anything in it is used.
+
+    publisher.key    Ed25519 private key, 0600: signs manifests; stays offline
+    publisher.pub    its public key: what clients pin
+    evaluator.key    OPRF private key, 0600: the one secret of a running service
+    service.salt     the public salt of every release made with these keys
+
+Each file is one line of lower-case hexadecimal.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from breachcheck.errors import InputError, ProtocolError, ReleaseError
+from breachcheck.protocol import oprf
+from breachcheck.protocol.manifest import PUBLISHER_KEY_LENGTH
+from breachcheck.protocol.parameters import SALT_LENGTH
+from breachcheck.protocol.server import Evaluator
+
+PUBLISHER_KEY: Final = "publisher.key"
+PUBLISHER_PUB: Final = "publisher.pub"
+EVALUATOR_KEY: Final = "evaluator.key"
+SERVICE_SALT: Final = "service.salt"
+
+
+@dataclass(frozen=True, slots=True)
+class StewardKeys:
+    """All that an offline ingest needs; its `repr` shows no secret."""
+
+    publisher: Ed25519PrivateKey = field(repr=False)
+    evaluator: Evaluator
+    service_salt: bytes
+
+    @property
+    def publisher_key(self) -> bytes:
+        """The 32-byte public key that clients pin."""
+        return self.publisher.public_key().public_bytes_raw()
+
+
+def init(folder: Path) -> StewardKeys:
+    """Make a new set of keys in `folder`, which is created 0700.
+
+    Raises:
+        ReleaseError: `keys_exist`: a key is there already; none is ever overwritten.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    present = [name for name in (PUBLISHER_KEY, PUBLISHER_PUB, EVALUATOR_KEY, SERVICE_SALT) if (folder / name).exists()]
+    if present:
+        raise ReleaseError("keys_exist", f"{folder} already holds {', '.join(present)}")
+    publisher = Ed25519PrivateKey.generate()
+    for name, content, mode in (
+        (PUBLISHER_KEY, publisher.private_bytes_raw(), 0o600),
+        (PUBLISHER_PUB, publisher.public_key().public_bytes_raw(), 0o644),
+        (EVALUATOR_KEY, oprf.random_scalar(), 0o600),
+        (SERVICE_SALT, os.urandom(SALT_LENGTH), 0o644),
+    ):
+        handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(handle, "w") as file:
+            file.write(content.hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    return read_steward(folder)
+
+
+def read_steward(folder: Path) -> StewardKeys:
+    """Return the whole set.
+
+    Raises:
+        ReleaseError: `keys`: a file is missing, malformed, or readable by others.
+    """
+    publisher = Ed25519PrivateKey.from_private_bytes(_read_secret(folder / PUBLISHER_KEY, PUBLISHER_KEY_LENGTH))
+    salt = _read_hex(folder / SERVICE_SALT, SALT_LENGTH)
+    if read_publisher_key(folder / PUBLISHER_PUB) != publisher.public_key().public_bytes_raw():
+        raise ReleaseError("keys", f"{PUBLISHER_PUB} and {PUBLISHER_KEY} are not a pair")
+    return StewardKeys(publisher, read_evaluator(folder), salt)
+
+
+def read_evaluator(folder: Path, releases: Path | None = None) -> Evaluator:
+    """Return the evaluator with the key in `folder`, which must not lie inside `releases`.
+
+    Raises:
+        ReleaseError: `keys`: the file is missing, malformed, readable by others, or inside the release folder.
+    """
+    path = folder / EVALUATOR_KEY
+    if releases is not None and path.resolve().is_relative_to(releases.resolve()):
+        raise ReleaseError("keys", "the key must not lie inside the release folder: whoever copies one would have both")
+    try:
+        return Evaluator(_read_secret(path, oprf.SCALAR_LENGTH))
+    except ProtocolError:
+        raise ReleaseError("keys", f"{path.name} is not a key of this suite") from None
+
+
+def read_publisher_key(key: bytes | str | os.PathLike[str]) -> bytes:
+    """Return the 32-byte publisher key, given itself or the path of its file.
+
+    Raises:
+        InputError: `publisher_key`: it is not one.
+    """
+    if isinstance(key, bytes):
+        if len(key) != PUBLISHER_KEY_LENGTH:
+            raise InputError("publisher_key", f"wanted {PUBLISHER_KEY_LENGTH} bytes")
+        return key
+    try:
+        return _read_hex(Path(key), PUBLISHER_KEY_LENGTH)
+    except ReleaseError as error:
+        raise InputError("publisher_key", error.detail) from None
+
+
+def _read_secret(path: Path, length: int) -> bytes:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ReleaseError("keys", f"{path.name}: {error.strerror}") from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise ReleaseError("keys", f"{path.name} must be 0600: others can read it")
+    return _read_hex(path, length)
+
+
+def _read_hex(path: Path, length: int) -> bytes:
+    try:
+        content = bytes.fromhex(path.read_text("ascii").strip())
+    except OSError as error:
+        raise ReleaseError("keys", f"{path.name}: {error.strerror}") from None
+    except ValueError:
+        raise ReleaseError("keys", f"{path.name} is not one line of hexadecimal") from None
+    if len(content) != length:
+        raise ReleaseError("keys", f"{path.name} holds {len(content)} bytes where {length} belong")
+    return content

@@ -1,0 +1,68 @@
+"""DuckDB files: their tables, their version, and how one is opened so that nothing leaves it unasked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from breachcheck.errors import ReleaseError
+
+SCHEMA_VERSION: Final = 1
+
+RELEASE: Final = """
+CREATE TABLE release (schema_version UINTEGER NOT NULL, number UBIGINT NOT NULL);
+CREATE TABLE dataset (position UINTEGER NOT NULL, name VARCHAR NOT NULL, description VARCHAR NOT NULL);
+CREATE TABLE kind (position UINTEGER NOT NULL, name VARCHAR NOT NULL, prefix_bits UINTEGER NOT NULL,
+                   entries_per_bucket UINTEGER NOT NULL, root BLOB NOT NULL);
+CREATE TABLE bucket (kind UINTEGER NOT NULL, number UINTEGER NOT NULL, digest BLOB NOT NULL,
+                     entries BLOB NOT NULL USING COMPRESSION uncompressed);
+"""
+
+LEDGER: Final = """
+CREATE TABLE ledger (schema_version UINTEGER NOT NULL, service_salt BLOB NOT NULL, parameters VARCHAR NOT NULL,
+                     public_key BLOB NOT NULL);
+CREATE TABLE dataset (name VARCHAR PRIMARY KEY, description VARCHAR NOT NULL);
+CREATE TABLE source (dataset VARCHAR NOT NULL, run VARCHAR NOT NULL, digest BLOB NOT NULL);
+CREATE TABLE exposure (dataset VARCHAR NOT NULL, kind VARCHAR NOT NULL, output BLOB NOT NULL,
+                       locator UBIGINT NOT NULL, fields UINTEGER NOT NULL, flags UTINYINT NOT NULL);
+"""
+
+RUN: Final = """
+CREATE TABLE run.progress (stage VARCHAR NOT NULL, dataset VARCHAR NOT NULL);
+CREATE TABLE run.shrouded (kind VARCHAR NOT NULL, value BLOB NOT NULL, fields UINTEGER NOT NULL,
+                           flags UTINYINT NOT NULL);
+CREATE TABLE run.evaluated (position UBIGINT NOT NULL, output BLOB NOT NULL, locator UBIGINT NOT NULL);
+"""
+
+
+def connect(path: Path, *, read_only: bool = False, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB file, or create it where `read_only` is not set.
+
+    No extension is loaded and no other file read or written; memory is bounded, and spills to `spill` where given.
+
+    Raises:
+        ReleaseError: `unreadable`: not a DuckDB file, damaged, locked or missing.
+    """
+    try:
+        connection = duckdb.connect(
+            path,
+            read_only=read_only,
+            config={
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "memory_limit": "768MB",
+                "temp_directory": str(spill) if spill else "",
+                "preserve_insertion_order": "false" if spill else "true",
+            },
+        )
+        connection.execute("SET lock_configuration = true")
+    except duckdb.Error as error:
+        raise unreadable(path, error) from None
+    return connection
+
+
+def unreadable(path: Path, error: duckdb.Error) -> ReleaseError:
+    """Return the error for a file that DuckDB cannot read. DuckDB's words may quote content: only their kind stands."""
+    return ReleaseError("unreadable", f"{path.name}: {type(error).__name__}")

@@ -1,0 +1,51 @@
+"""The release file, written once, offline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from breachcheck.protocol.manifest import Manifest
+from breachcheck.store import schema
+
+_ROWS = pa.schema([("kind", pa.uint32()), ("number", pa.uint32()), ("digest", pa.binary()), ("entries", pa.binary())])
+
+
+class Writer:
+    """Writes `release.duckdb`: buckets as they come, the manifest's numbers at the end."""
+
+    def __init__(self, path: Path) -> None:
+        self._database: duckdb.DuckDBPyConnection = schema.connect(path)
+        self._database.execute(schema.RELEASE)
+
+    def buckets(self, kind: int, first: int, digests: Iterable[bytes], entries: Iterable[bytes]) -> None:
+        """Append consecutive buckets of the kind at this position, from number `first` on."""
+        digest_column, entry_column = pa.array(digests, pa.binary()), pa.array(entries, pa.binary())
+        size = len(digest_column)
+        columns = [
+            pa.array([kind] * size, pa.uint32()),
+            pa.array(range(first, first + size), pa.uint32()),
+            digest_column,
+            entry_column,
+        ]
+        self._database.register("batch", pa.RecordBatch.from_arrays(columns, schema=_ROWS))
+        self._database.execute("INSERT INTO bucket FROM batch")
+        self._database.unregister("batch")
+
+    def close(self, manifest: Manifest) -> None:
+        """Write what the manifest says, and close the file with nothing left in a log beside it."""
+        self._database.execute("INSERT INTO release VALUES (?, ?)", [schema.SCHEMA_VERSION, manifest.release])
+        for position, dataset in enumerate(manifest.datasets):
+            self._database.execute(
+                "INSERT INTO dataset VALUES (?, ?, ?)", [position, dataset.name, dataset.model_dump_json()]
+            )
+        for position, table in enumerate(manifest.kinds):
+            self._database.execute(
+                "INSERT INTO kind VALUES (?, ?, ?, ?, ?)",
+                [position, table.kind, table.prefix_bits, table.entries_per_bucket, table.root],
+            )
+        self._database.execute("CHECKPOINT")
+        self._database.close()
