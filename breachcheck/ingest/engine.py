@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
+
+from breachcheck.ingest.hardening import harden
 
 Work = TypeVar("Work")
 Done = TypeVar("Done")
@@ -28,7 +31,7 @@ class LocalEngine:
     def __init__(self, workers: int | None = None) -> None:
         self._workers = workers or len(os.sched_getaffinity(0))
         # Not fork: a forked child would inherit DuckDB's threads' locks and a copy of all that the parent has read.
-        self._pool = ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"), _quiet)
+        self._pool = ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"), _begin)
 
     def map(self, task: Callable[[Work], Done], batches: Iterable[Work]) -> Iterator[Done]:
         """Yield the results in the order of the batches; at most three a worker are under way."""
@@ -47,9 +50,6 @@ class LocalEngine:
         self._pool.shutdown(cancel_futures=True)
 
 
-def _quiet() -> None:
-    import resource
-    import signal
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def _begin() -> None:
+    harden()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and ends the pool

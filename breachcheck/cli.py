@@ -1,0 +1,245 @@
+"""The command line: parse, call, print. Nothing is decided here."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import typer
+
+from breachcheck.errors import BreachcheckError, InputError
+
+NOT_FOUND: Final = 0
+EXPOSED: Final = 1
+USAGE: Final = 2
+COULD_NOT: Final = 3
+
+app = typer.Typer(
+    help="Tell people which fields of theirs a breach exposed, without learning whom they asked about.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+keys_app = typer.Typer(help="The steward's keys.", no_args_is_help=True)
+release_app = typer.Typer(help="Published releases.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+app.add_typer(release_app, name="release")
+
+Keys = Annotated[Path, typer.Option("--keys", envvar="BREACHCHECK_KEYS", help="Folder of the steward's keys.")]
+Releases = Annotated[Path, typer.Option("--releases", envvar="BREACHCHECK_RELEASES", help="Folder of the releases.")]
+PublisherKey = Annotated[
+    Path,
+    typer.Option("--publisher-key", envvar="BREACHCHECK_PUBLISHER_KEY", help="File of the publisher's public key."),
+]
+
+
+@keys_app.command("init")
+def keys_init(keys: Keys) -> None:
+    """Make new keys. Clients pin DIR/publisher.pub; nothing that exists is overwritten."""
+    from breachcheck import keys as room
+    from breachcheck.terminal import RESULTS
+
+    room.init(keys)
+    RESULTS.print(f"{keys / room.PUBLISHER_PUB}", markup=False)
+
+
+@app.command()
+def synth(
+    people: Annotated[int, typer.Option("--people", min=1, help="How many people stand in the leak.")],
+    out: Annotated[Path, typer.Option("--out", help="The leak to write, CSV.")],
+    answers: Annotated[Path, typer.Option("--answers", help="The truth to write, JSON lines.")],
+    seed: Annotated[int, typer.Option("--seed", help="The same seed writes the same files.")] = 1,
+) -> None:
+    """Write a synthetic leak of the real shape, dirt included, and the truth about it."""
+    from breachcheck.synth import generate
+    from breachcheck.terminal import NOTES
+
+    report = generate(people, seed, out, answers)
+    NOTES.print(f"{report.rows:,} rows about {report.people:,} people")
+
+
+@app.command()
+def ingest(
+    files: Annotated[list[Path], typer.Argument(help="The leaked files.", show_default=False)],
+    mapping: Annotated[str, typer.Option("--mapping", envvar="BREACHCHECK_MAPPING", help="A TOML file, or cnss.")],
+    dataset: Annotated[str, typer.Option("--dataset", envvar="BREACHCHECK_DATASET", help="The breach's short name.")],
+    keys: Keys,
+    releases: Releases,
+    parameters: Annotated[
+        Literal["standard", "testing-only"], typer.Option("--parameters", envvar="BREACHCHECK_PARAMETERS")
+    ] = "standard",
+    about: Annotated[
+        Path | None,
+        typer.Option("--about", envvar="BREACHCHECK_ABOUT", help="TOML: title, date and notes, by language."),
+    ] = None,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            "--ledger", envvar="BREACHCHECK_LEDGER", help="The steward's ledger; by default in the key folder."
+        ),
+    ] = None,
+    valid_days: Annotated[
+        int,
+        typer.Option("--valid-days", envvar="BREACHCHECK_VALID_DAYS", min=1, help="Days the release stays current."),
+    ] = 90,
+    k_members: Annotated[
+        int, typer.Option("--k-members", envvar="BREACHCHECK_K_MEMBERS", min=1, help="Identifiers a bucket, at least.")
+    ] = 100,
+    k_population: Annotated[
+        int,
+        typer.Option("--k-population", envvar="BREACHCHECK_K_POPULATION", min=1, help="Numbers a bucket, at least."),
+    ] = 1000,
+    grow: Annotated[bool, typer.Option("--grow", help="Let prefixes be longer than in the last release.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", envvar="BREACHCHECK_WORKERS", min=1, help="Processes; by default one a core."),
+    ] = None,
+) -> None:
+    """Bring leaked files into the ledger and publish the next release. Killed, it goes on where it was."""
+    from breachcheck import keys as room
+    from breachcheck import terminal
+    from breachcheck.ingest import hardening
+    from breachcheck.ingest.engine import LocalEngine
+    from breachcheck.ingest.mapping import About, read_about, read_mapping
+    from breachcheck.ingest.pipeline import Job
+    from breachcheck.ingest.pipeline import ingest as run
+    from breachcheck.ingest.publish import Policy
+    from breachcheck.protocol.parameters import SLOW_HASHES
+    from breachcheck.store.ledger import FILE, Ledger
+
+    hardening.harden()
+    job = Job(tuple(files), read_mapping(mapping), dataset, read_about(about) if about else About())
+    steward = room.read_steward(keys)
+    policy = Policy(k_members, k_population, timedelta(days=valid_days), grow)
+    slow_hash = SLOW_HASHES[parameters]
+    with (
+        Ledger(ledger or keys / FILE, steward, slow_hash) as book,
+        LocalEngine(workers) as engine,
+        terminal.watching() as watch,
+    ):
+        report = run(job, steward, slow_hash, book, releases, engine, policy, datetime.now(UTC), watch)
+    terminal.print_report(report)
+
+
+@release_app.command("show")
+def release_show(releases: Releases) -> None:
+    """Say what the current release is and promises."""
+    from breachcheck.store.reader import open_release
+    from breachcheck.terminal import print_manifest
+
+    with open_release(releases) as release:
+        print_manifest(release.manifest)
+
+
+@release_app.command("verify")
+def release_verify(releases: Releases, publisher_key: PublisherKey) -> None:
+    """Check signature, counts and every bucket of the current release."""
+    from breachcheck.keys import read_publisher_key
+    from breachcheck.store.reader import open_release
+    from breachcheck.terminal import RESULTS
+
+    with open_release(releases, read_publisher_key(publisher_key)) as release:
+        buckets = sum(table.layout.buckets for table in release.manifest.kinds)
+        RESULTS.print(f"release {release.manifest.release}: signature and {buckets:,} buckets verified")
+
+
+@app.command()
+def serve(
+    releases: Annotated[Path | None, typer.Option("--releases", help="Folder of the releases.")] = None,
+    keys: Annotated[Path | None, typer.Option("--keys", help="Folder with evaluator.key, 0600.")] = None,
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on.  [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Port to listen on.  [default: 8000]")] = None,
+    role: Annotated[
+        Literal["all", "buckets", "evaluator"] | None, typer.Option("--role", help="[default: all]")
+    ] = None,
+    allow_testing_parameters: Annotated[
+        bool | None,
+        typer.Option("--allow-testing-parameters", help="Serve a release made for tests.", show_default=False),
+    ] = None,
+) -> None:
+    """Serve the current release. Every other setting is an environment variable (see the README)."""
+    from breachcheck.config import load
+    from breachcheck.service import serve as run
+
+    run(
+        load(
+            releases=releases,
+            keys=keys,
+            host=host,
+            port=port,
+            role=role,
+            allow_testing_parameters=allow_testing_parameters,
+        )
+    )
+
+
+@app.command()
+def check(
+    kind: Annotated[str, typer.Argument(help="national_id, social_security, phone, bank_account or email.")],
+    url: Annotated[str, typer.Option("--url", envvar="BREACHCHECK_URL", help="Where the service is.")],
+    publisher_key: PublisherKey,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+    memory: Annotated[
+        Path | None,
+        typer.Option("--memory", envvar="BREACHCHECK_MEMORY", help="File that remembers the last release seen."),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", envvar="BREACHCHECK_TIMEOUT", min=0.1, help="Seconds for the whole check.")
+    ] = 30.0,
+) -> None:
+    """Check one identifier, read from a prompt or from standard input, never from the command line.
+
+    Exit codes: 0 not found, 1 exposed, 2 not a valid identifier or wrong use, 3 could not check.
+    """
+    from breachcheck import terminal
+    from breachcheck.client import Client
+    from breachcheck.exposure import Exposed, NotFound
+    from breachcheck.keys import read_publisher_key
+
+    text = typer.prompt(kind, err=True) if sys.stdin.isatty() else sys.stdin.readline()
+    try:
+        with Client(url, publisher_key=read_publisher_key(publisher_key), memory=memory, timeout=timeout) as client:
+            verdict = client.check(kind, text)
+    except InputError as error:
+        if as_json:
+            terminal.RESULTS.print(terminal.verdict_json(error), markup=False)
+        raise
+    if as_json:
+        terminal.RESULTS.print(terminal.verdict_json(verdict), markup=False)
+    else:
+        terminal.print_verdict(verdict)
+    match verdict:
+        case NotFound():
+            raise typer.Exit(NOT_FOUND)
+        case Exposed():
+            raise typer.Exit(EXPOSED)
+        case _:
+            raise typer.Exit(COULD_NOT)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--folder", help="Where the demo keeps its files.")] = Path(".demo"),
+    people: Annotated[int, typer.Option("--people", min=10, help="How many people stand in the leak.")] = 800,
+    port: Annotated[int, typer.Option("--port", help="Port to serve on.")] = 8000,
+    once: Annotated[bool, typer.Option("--once", help="Stop after the check.")] = False,
+) -> None:
+    """Show the whole of it: a synthetic leak, keys, ingest, publish, serve, and one check. Ctrl-C stops it."""
+    from breachcheck.demo import run
+
+    run(folder, people, port, stay=not once)
+
+
+def main() -> None:
+    """Run the command line, and turn every error into one line and an exit code."""
+    try:
+        app()
+    except BreachcheckError as error:
+        sys.stderr.write(f"breachcheck: {error}\n")
+        sys.exit(USAGE if isinstance(error, InputError) else COULD_NOT)
+    except KeyboardInterrupt:
+        sys.stderr.write("breachcheck: stopped\n")
+        sys.exit(130)
