@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -184,7 +185,12 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
     memory: Annotated[
         Path | None,
-        typer.Option("--memory", envvar="BREACHCHECK_MEMORY", help="File that remembers the last release seen."),
+        typer.Option(
+            "--memory",
+            envvar="BREACHCHECK_MEMORY",
+            help="File that remembers the last release seen.  "
+            "[default: breachcheck/releases.json in the user's state folder]",
+        ),
     ] = None,
     timeout: Annotated[
         float, typer.Option("--timeout", envvar="BREACHCHECK_TIMEOUT", min=0.1, help="Seconds for the whole check.")
@@ -201,7 +207,9 @@ def check(
 
     text = typer.prompt(kind, err=True) if sys.stdin.isatty() else sys.stdin.readline()
     try:
-        with Client(url, publisher_key=read_publisher_key(publisher_key), memory=memory, timeout=timeout) as client:
+        with Client(
+            url, publisher_key=read_publisher_key(publisher_key), memory=memory or _memory(), timeout=timeout
+        ) as client:
             verdict = client.check(kind, text)
     except InputError as error:
         if as_json:
@@ -218,6 +226,11 @@ def check(
             raise typer.Exit(EXPOSED)
         case _:
             raise typer.Exit(COULD_NOT)
+
+
+def _memory() -> Path:
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "breachcheck" / "releases.json"
 
 
 @app.command()
@@ -240,6 +253,9 @@ def main() -> None:
     except BreachcheckError as error:
         sys.stderr.write(f"breachcheck: {error}\n")
         sys.exit(USAGE if isinstance(error, InputError) else COULD_NOT)
+    except OSError as error:
+        sys.stderr.write(f"breachcheck: {error.filename or 'a file'}: {error.strerror}\n")
+        sys.exit(COULD_NOT)
     except KeyboardInterrupt:
         sys.stderr.write("breachcheck: stopped\n")
         sys.exit(130)

@@ -184,6 +184,15 @@ def open_signed(signed: bytes, publisher_key: bytes) -> Manifest:
         Ed25519PublicKey.from_public_bytes(publisher_key).verify(signature, encode("manifest", body))
     except InvalidSignature:
         raise ProtocolError(Reason.MANIFEST_SIGNATURE) from None
+    return parse(body)
+
+
+def parse(body: bytes) -> Manifest:
+    """Return the manifest that the JSON text `body` is. Whether to believe it is for `open_signed` to say.
+
+    Raises:
+        ProtocolError: `manifest_malformed`, `manifest_version` or `manifest_parameters`.
+    """
     try:
         content: Any = json.loads(body)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):

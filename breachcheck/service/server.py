@@ -1,0 +1,288 @@
+"""`serve`: opens release and key, refuses what must not be served, and runs uvicorn until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import resource
+import signal
+import socket
+import sys
+import traceback
+from asyncio.events import TimerHandle
+from collections.abc import Generator
+from types import TracebackType
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from breachcheck.config import Role, Settings
+from breachcheck.errors import InputError, ReleaseError
+from breachcheck.keys import read_evaluator
+from breachcheck.protocol.parameters import TESTING_ONLY
+from breachcheck.protocol.server import Evaluator
+from breachcheck.service.app import SECURITY, create_app
+from breachcheck.service.problems import HTTP_REQUEST, MEDIA_TYPE
+from breachcheck.store.reader import Release, open_release
+
+_MAX_HEAD: Final = 64 << 10  # bytes of a request that are not its body
+_STALL: Final = 30  # seconds in which a reader must have taken something of its answer
+_SPARE_FILES: Final = 64  # descriptors kept for everything that is no connection
+
+_BODY: Final = json.dumps(HTTP_REQUEST.document).encode()
+_NOT_HTTP: Final = b"".join(
+    [
+        b"HTTP/1.1 400 Bad Request\r\n",
+        *(b"%s: %s\r\n" % header for header in SECURITY),
+        b"content-type: %s\r\ncontent-length: %d\r\n" % (MEDIA_TYPE.encode(), len(_BODY)),
+        b"cache-control: no-store\r\nconnection: close\r\n\r\n",
+        _BODY,
+    ]
+)
+
+
+# --- Connections ------------------------------------------------------------------------------------------------------
+
+
+class Connections(ServerState):
+    """All connections of the server, and in `waiting` those without a whole request, longest first."""
+
+    def __init__(self, settings: Settings, most: int) -> None:
+        super().__init__()
+        self.request_timeout = settings.request_timeout
+        self.most = most
+        self.waiting: dict[Connection, None] = {}
+
+
+class Connection(HttpToolsProtocol):
+    """Uvicorn's HTTP/1.1 connection, and what that lacks against slow and endless clients.
+
+    A request must be whole `request_timeout` seconds after its connection opened or its first byte came. Its head is
+    bounded. An answer of which nothing was read for 30 seconds is given up. Where there are too many connections, the
+    one that has waited longest for a request is closed, so that idle sockets never keep a person out.
+    """
+
+    server_state: Connections
+    _deadline: TimerHandle | None = None
+    _stall: TimerHandle | None = None
+    _head = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        # Uvicorn warns of each malformed request; whoever sends them must not fill the disk.
+        self.logger = logging.getLogger("breachcheck.connection")
+        self.server_state.waiting[self] = None
+        self._expect()
+        if len(self.connections) > self.server_state.most:
+            next(iter(self.server_state.waiting)).transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        super().connection_lost(exc)
+        self.server_state.waiting.pop(self, None)
+        self._expect_no_more()
+        self._watch_no_more()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of a request."""
+        if self in self.server_state.waiting:
+            self._expect()
+        self._head += len(data)
+        super().data_received(data)
+        if self._head > _MAX_HEAD:
+            self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        """Begin to count the time of a request."""
+        super().on_message_begin()
+        self._expect()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body, which the application bounds."""
+        super().on_body(body)
+        self._head -= len(body)
+
+    def on_message_complete(self) -> None:
+        """Stop the time: the request is whole."""
+        super().on_message_complete()
+        self._head = 0
+        self._expect_no_more()
+        self.server_state.waiting.pop(self, None)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, and watch that this answer is read."""
+        super().on_response_complete()
+        if not self.pipeline and self._deadline is None:
+            self.server_state.waiting[self] = None
+        self._watch_no_more()
+        if not self.transport.is_closing() or self.transport.get_write_buffer_size():
+            self._watch()
+
+    def pause_writing(self) -> None:
+        """Watch that the answer is read, while the application waits for it."""
+        super().pause_writing()
+        self._watch_no_more()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        super().resume_writing()
+        self._watch_no_more()
+
+    def shutdown(self) -> None:
+        """Close at once where no whole request has come; otherwise after its answer."""
+        if self in self.server_state.waiting:
+            self.transport.close()
+        else:
+            super().shutdown()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text is not a problem document
+        """Say that this is not HTTP, and close."""
+        if not self.transport.is_closing():
+            self.transport.write(_NOT_HTTP)
+            self.transport.close()
+
+    def _expect(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self.server_state.request_timeout, self.transport.abort)
+
+    def _expect_no_more(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _watch(self, before: int | None = None) -> None:
+        unread = self.transport.get_write_buffer_size()
+        if before is not None and unread >= before:
+            self.transport.abort()
+        elif unread:
+            self._stall = self.loop.call_later(_STALL, self._watch, unread)
+
+    def _watch_no_more(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+
+# --- The server -------------------------------------------------------------------------------------------------------
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server; it announces itself in one line, and a signal to stop is not a failure."""
+
+    def __init__(self, config: uvicorn.Config, connections: Connections, announcement: str) -> None:
+        super().__init__(config)
+        self.server_state = connections
+        self._announcement = announcement
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, and say so."""
+        await super().startup(sockets)
+        sys.stderr.write(f"breachcheck: {self._announcement}\n")
+        sys.stderr.flush()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Stop at SIGTERM and SIGINT; uvicorn's own would raise the signal anew after a clean stop."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _Formatter(logging.Formatter):
+    """Tells of a fault its kind and where it came from, never its text: that may hold what was submitted."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        kind: type[BaseException]
+        at: TracebackType | None
+        kind, _, at = ei
+        return "".join(traceback.format_tb(at)) + kind.__name__
+
+
+def _log_to_stderr(level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("breachcheck: %(levelname)s: %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("breachcheck.connection").setLevel(max(logging.ERROR, logging.root.level))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise InputError("listen", f"{host} port {port}: {error.strerror}") from None
+    return listener
+
+
+def _open(settings: Settings) -> tuple[Release | None, Evaluator | None]:
+    evaluator = release = None
+    if settings.role is not Role.BUCKETS:
+        if settings.keys is None:
+            raise InputError("settings", f"keys: the role {settings.role} needs the folder of the keys")
+        evaluator = read_evaluator(settings.keys, settings.releases)
+    if settings.role is not Role.EVALUATOR:
+        if settings.releases is None:
+            raise InputError("settings", f"releases: the role {settings.role} needs the folder of the releases")
+        release = open_release(settings.releases)
+        if release.manifest.parameters == TESTING_ONLY and not settings.allow_testing_parameters:
+            raise ReleaseError(
+                "testing_parameters",
+                "its parameters are for tests and protect nobody; --allow-testing-parameters serves it all the same",
+            )
+        if evaluator and evaluator.pk != release.manifest.public_key:
+            raise ReleaseError("keys", "the evaluator's key is not the one that the release was made with")
+    return release, evaluator
+
+
+def _harden(most: int) -> int:
+    """Forbid core dumps, which would hold the key, and return how many connections the open-file limit allows."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most + _SPARE_FILES
+    limit = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return limit - _SPARE_FILES
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C; answers under way are finished.
+
+    Raises:
+        InputError: `settings` or `listen`: the port is taken, or the address not ours.
+        ReleaseError: the release or the key cannot be used, or must not be.
+    """
+    most = _harden(settings.max_connections)
+    with contextlib.closing(_listen(settings.host, settings.port)) as listener:
+        release, evaluator = _open(settings)
+        _log_to_stderr(settings.log_level)
+        host, port = listener.getsockname()[:2]
+        what = f"release {release.manifest.release}" if release else "evaluations"
+        where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        config = uvicorn.Config(
+            create_app(settings, release, evaluator),
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
+            server_header=False,
+            timeout_keep_alive=settings.keep_alive,
+            timeout_graceful_shutdown=settings.stop_timeout,
+        )
+        announcement = f"serving {what} at {where} (role {settings.role})"
+        _Server(config, Connections(settings, most), announcement).run([listener])
+        if release:
+            release.close()

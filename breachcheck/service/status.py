@@ -1,0 +1,124 @@
+"""How the service is: for those who run it, and for those who wonder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from breachcheck.config import Role
+from breachcheck.service.problems import documented
+from breachcheck.service.state import State
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    alive: Literal[True] = True
+
+
+class Ready(BaseModel):
+    """Whether a check can be made here now."""
+
+    ready: bool
+    role: Role
+    checked: list[str] = Field(description="What was looked at", examples=[["release_validity", "pages"]])
+    reasons: list[str] = Field(description="Why not; empty when ready", examples=[["release_expired"]])
+
+
+class Status(BaseModel):
+    """What is served."""
+
+    role: Role
+    healthy: bool
+    reasons: list[str] = Field(description="Why not; empty when healthy", examples=[["release_expired"]])
+    release: int | None = Field(description="Number of the release; null in the role `evaluator`")
+    created: datetime | None
+    valid_until: datetime | None = Field(description="Clients refuse the release after this time")
+    parameters: str | None = Field(description="Parameter set of the slow hash", examples=["standard", "testing-only"])
+
+
+def operations(state: State) -> APIRouter:
+    """Return the routes that tell how the service is."""
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/livez", summary="Is the process alive?", responses=documented())
+    async def livez() -> Alive:
+        """Restart it when this does not answer."""
+        return Alive()
+
+    @router.get(
+        "/readyz",
+        summary="Can a check be made here now?",
+        responses={503: {"model": Ready, "description": "Not ready: `reasons` says why"}, **documented()},
+    )
+    async def readyz(response: Response) -> Ready:
+        """Send no one here while this answers 503."""
+        reasons = state.reasons()
+        response.status_code = 503 if reasons else 200
+        return Ready(ready=not reasons, role=state.settings.role, checked=state.checked(), reasons=reasons)
+
+    @router.get("/v1/status", summary="What is served", responses=documented())
+    async def status() -> Status:
+        """The release, how long it is current, and whether anything is wrong."""
+        manifest = state.shelf.manifest if state.shelf else None
+        reasons = state.reasons()
+        return Status(
+            role=state.settings.role,
+            healthy=not reasons,
+            reasons=reasons,
+            release=manifest.release if manifest else None,
+            created=manifest.created if manifest else None,
+            valid_until=manifest.valid_until if manifest else None,
+            parameters=manifest.slow_hash.name if manifest else None,
+        )
+
+    @router.get(
+        "/metrics",
+        summary="Counters, in Prometheus' text format",
+        response_class=Response,
+        responses={
+            200: {"description": "Counters", "content": {"text/plain": {"schema": {"type": "string"}}}},
+            **documented(),
+        },
+    )
+    async def metrics() -> Response:
+        """No address, no bucket and nothing that was submitted stands in them."""
+        return Response("\n".join(_metrics(state)) + "\n", media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return router
+
+
+def _metrics(state: State) -> Iterator[str]:
+    counts = state.counts
+    yield "# HELP breachcheck_requests_total Requests by route, method and status."
+    yield "# TYPE breachcheck_requests_total counter"
+    for (route, method, status), count in sorted(counts.requests.items()):
+        yield f'breachcheck_requests_total{{route="{route}",method="{method}",status="{status}"}} {count}'
+    yield "# HELP breachcheck_refusals_total Evaluations refused, by reason."
+    yield "# TYPE breachcheck_refusals_total counter"
+    for reason, count in sorted(counts.refusals.items()):
+        yield f'breachcheck_refusals_total{{reason="{reason}"}} {count}'
+    for name, text, total in (
+        ("evaluations", "Evaluations answered.", counts.evaluations),
+        ("elements", "Elements evaluated.", counts.elements),
+        ("damaged_pages", "Pages that were not what was published.", counts.damaged_pages),
+    ):
+        yield f"# HELP breachcheck_{name}_total {text}"
+        yield f"# TYPE breachcheck_{name}_total counter"
+        yield f"breachcheck_{name}_total {total}"
+    gauges = [("ready", "1 if a check can be made here now.", int(not state.reasons()))]
+    if state.shelf:
+        manifest = state.shelf.manifest
+        left = manifest.valid_until.timestamp() - state.clock()
+        gauges += [
+            ("release", "Number of the release.", manifest.release),
+            ("release_expiry_seconds", "Seconds until the release expires; negative afterwards.", int(left)),
+        ]
+    for name, text, value in gauges:
+        yield f"# HELP breachcheck_{name} {text}"
+        yield f"# TYPE breachcheck_{name} gauge"
+        yield f"breachcheck_{name} {value}"

@@ -1,0 +1,269 @@
+
+# One valid spelling of each kind that has its canonical form's own letter case, and that form.
+NUMBERS: Final = {
+    "national_id": ("AB123456", "AB123456"),
+    "social_security": ("123456789", "123456789"),
+    "phone": ("0612345678", "612345678"),
+    "bank_account": ("001810007800020110620318", "001810007800020110620318"),
+    "email": ("name@example.ma", "name@example.ma"),
+}
+
+GOOD: Final[Sequence[tuple[str, str, str, str]]] = [
+    ("plain", "national_id", "AB123456", "AB123456"),
+    ("lower case", "national_id", "ab123456", "AB123456"),
+    ("one letter", "national_id", "A123456", "A123456"),
+    ("seven digits", "national_id", "AB1234567", "AB1234567"),
+    ("one digit", "national_id", "Z1", "Z1"),
+    ("zero after the letters", "national_id", "A012345", "A12345"),
+    ("the same without it", "national_id", "A12345", "A12345"),
+    ("zeros to the full length", "national_id", "AB0000001", "AB1"),
+    ("zeros inside and at the end stay", "national_id", "A100200", "A100200"),
+    ("O is a letter", "national_id", "O1234", "O1234"),
+    ("OD", "national_id", "OD1234", "OD1234"),
+    ("DO", "national_id", "do 1234", "DO1234"),
+    ("E before digits is no exponent", "national_id", "E12345", "E12345"),
+    ("spaces and dashes", "national_id", " AB - 123 456 ", "AB123456"),
+    ("full-width letters and digits", "national_id", "ＡＢ１２３４５６", "AB123456"),
+    ("full-width lower case", "national_id", "ａｂ１２３４５６", "AB123456"),
+    ("Arabic-Indic digits", "national_id", "AB١٢٣٤٥٦", "AB123456"),
+    ("Persian digits", "national_id", "AB۱۲۳۴۵۶", "AB123456"),
+    ("tatweel", "national_id", "ABـ123456", "AB123456"),
+    ("plain", "social_security", "123456789", "123456789"),
+    ("eight digits are filled", "social_security", "12345678", "012345678"),
+    ("one digit is filled", "social_security", "7", "000000007"),
+    ("already filled", "social_security", "000000007", "000000007"),
+    ("Arabic-Indic digits", "social_security", "١٢٣٤٥٦٧٨٩", "123456789"),
+    ("apostrophe of a spreadsheet's text cell", "social_security", "'012345678", "012345678"),
+    ("grouped with dots", "social_security", "123.456.789", "123456789"),
+    ("quoted", "social_security", '"123456789"', "123456789"),
+    ("national", "phone", "0612345678", "612345678"),
+    ("without the 0", "phone", "612345678", "612345678"),
+    ("spaces", "phone", "06 12 34 56 78", "612345678"),
+    ("dots", "phone", "06.12.34.56.78", "612345678"),
+    ("slashes", "phone", "06/12/34/56/78", "612345678"),
+    ("+212", "phone", "+212612345678", "612345678"),
+    ("+212 and dashes", "phone", "+212 6 12-34-56-78", "612345678"),
+    ("+212 and the 0", "phone", "+212 (0) 6 12 34 56 78", "612345678"),
+    ("00212", "phone", "00212612345678", "612345678"),
+    ("00212 and the 0", "phone", "002120612345678", "612345678"),
+    ("212", "phone", "212612345678", "612345678"),
+    ("212 and the 0", "phone", "2120612345678", "612345678"),
+    ("starts with 5", "phone", "0522345678", "522345678"),
+    ("starts with 7", "phone", "0712345678", "712345678"),
+    ("starts with 8", "phone", "0801234567", "801234567"),
+    ("Arabic-Indic digits", "phone", "٠٦١٢٣٤٥٦٧٨", "612345678"),
+    ("Persian digits", "phone", "۰۶۱۲۳۴۵۶۷۸", "612345678"),
+    ("two kinds of digits", "phone", "06١٢۳۴5678", "612345678"),
+    ("full-width, plus included", "phone", "＋２１２６１２３４５６７８", "612345678"),
+    ("bidirectional marks around", "phone", "\u200e06 12 34 56 78\u202c", "612345678"),
+    ("marks outside of spaces", "phone", "\ufeff \u200f0612345678\u200f \u2069", "612345678"),
+    ("no-break spaces", "phone", "06\u00a012\u202f34\u200956\u300078", "612345678"),
+    ("line ends", "phone", "\r\n0612345678\r\n", "612345678"),
+    ("RIB", "bank_account", "001810007800020110620318", "001810007800020110620318"),
+    ("RIB in groups", "bank_account", "001 810 0078000201106203 18", "001810007800020110620318"),
+    ("IBAN", "bank_account", "MA64001810007800020110620318", "001810007800020110620318"),
+    ("IBAN in groups", "bank_account", "MA64 0018 1000 7800 0201 1062 0318", "001810007800020110620318"),
+    ("IBAN in lower case", "bank_account", "ma64001810007800020110620318", "001810007800020110620318"),
+    ("RIB above 2^64", "bank_account", "999999999999999999999925", "999999999999999999999925"),
+    ("plain", "email", "name@example.ma", "name@example.ma"),
+    ("upper case", "email", "Name.Surname@Example.MA", "name.surname@example.ma"),
+    ("spaces at the ends", "email", "\u00a0 name@example.ma\n", "name@example.ma"),
+    ("marks are dropped inside too", "email", "na\u00adme@exam\u200bple.ma", "name@example.ma"),
+    ("full-width", "email", "ｎａｍｅ＠ｅｘａｍｐｌｅ．ｍａ", "name@example.ma"),
+    ("full-width upper case", "email", "ＮＡＭＥ@example.ma", "name@example.ma"),
+    ("Arabic-Indic digits", "email", "name١@example.ma", "name1@example.ma"),
+    ("plus stays", "email", "name+leak@example.ma", "name+leak@example.ma"),
+    ("dashes and slashes stay", "email", "a-b/c_d@ex-ample.ma", "a-b/c_d@ex-ample.ma"),
+    ("every character of a local part", "email", "!#$%&'*+/=?^_`{|}~-@example.ma", "!#$%&'*+/=?^_`{|}~-@example.ma"),
+    ("sub-domains", "email", "a@b.c.d.example", "a@b.c.d.example"),
+    ("label of 63", "email", f"a@{'b' * 63}.ma", f"a@{'b' * 63}.ma"),
+    ("254 characters", "email", f"{'a' * 242}@example.com", f"{'a' * 242}@example.com"),
+    ("A-label", "email", "a@xn--4gbrim.example", "a@xn--4gbrim.example"),
+    ("512 code points", "phone", " " * 502 + "0612345678", "612345678"),
+    ("512 code points, marks counted", "phone", "\u200b" * 502 + "0612345678", "612345678"),
+]
+
+BAD: Final[Sequence[tuple[str, str, str, str]]] = [
+    ("nothing", "national_id", "", "empty"),
+    ("white space", "phone", " \t\r\n\u00a0\u3000", "empty"),
+    ("separators", "social_security", "-- / .", "empty"),
+    ("marks", "bank_account", "\u200b\ufeff\u2066\u2069", "empty"),
+    ("white space", "email", "   ", "empty"),
+    ("513 code points", "phone", " " * 503 + "0612345678", "too_long"),
+    ("513 spaces", "email", " " * 513, "too_long"),
+    ("512 astral code points are not too long", "phone", "\U0001f600" * 512, "unexpected_character"),
+    ("513 astral code points", "phone", "\U0001f600" * 513, "too_long"),
+    ("another kind of number", "passport", "AB123456", "unknown_kind"),
+    ("no kind", "", "AB123456", "unknown_kind"),
+    ("composite kind", "national_id+phone", "AB123456", "unknown_kind"),
+    ("kind in upper case", "PHONE", "0612345678", "unknown_kind"),
+    ("member of every object", "constructor", "0612345678", "unknown_kind"),
+    ("digits alone", "national_id", "123456", "format"),
+    ("letters alone", "national_id", "AB", "format"),
+    ("number zero", "national_id", "AB000000", "format"),
+    ("three letters", "national_id", "ABC123456", "format"),
+    ("letter at the end", "national_id", "AB123456C", "format"),
+    ("eight digits", "national_id", "A12345678", "format"),
+    ("zeros beyond the full length", "national_id", "AB00000001", "format"),
+    ("letter with an accent", "national_id", "ÀB123456", "unexpected_character"),
+    ("Cyrillic letter", "national_id", "\u0410B123456", "unexpected_character"),
+    ("Greek letter", "national_id", "\u0391B123456", "unexpected_character"),
+    ("dotless i", "national_id", "\u0131123456", "unexpected_character"),
+    ("long s", "national_id", "\u017f123456", "unexpected_character"),
+    ("Kelvin sign", "national_id", "\u212a123456", "unexpected_character"),
+    ("sharp s", "national_id", "\u00df123456", "unexpected_character"),
+    ("ligature", "national_id", "\ufb01123456", "unexpected_character"),
+    ("superscript digit", "national_id", "AB12345\u00b2", "unexpected_character"),
+    ("circled digit", "national_id", "AB12345\u2460", "unexpected_character"),
+    ("mathematical digit", "national_id", "AB12345\U0001d7ce", "unexpected_character"),
+    ("combining mark", "national_id", "A\u0301B123456", "unexpected_character"),
+    ("lone surrogate", "national_id", "AB\ud800123456", "unexpected_character"),
+    ("null character", "national_id", "AB123456\x00", "unexpected_character"),
+    ("plus sign", "national_id", "AB+123456", "unexpected_character"),
+    ("zero", "social_security", "0", "format"),
+    ("all zeros", "social_security", "000000000", "format"),
+    ("ten digits", "social_security", "1234567890", "format"),
+    ("zeros beyond nine", "social_security", "0123456789", "format"),
+    ("letter", "social_security", "12345678A", "format"),
+    ("decimal point", "social_security", "12345678.0", "spreadsheet_number"),
+    ("decimal comma", "social_security", "12345,5", "spreadsheet_number"),
+    ("exponent", "social_security", "1.23E+08", "spreadsheet_number"),
+    ("exponent in lower case", "social_security", "1,23e+08", "spreadsheet_number"),
+    ("exponent without a sign", "social_security", "123E6", "spreadsheet_number"),
+    ("spaces around", "social_security", " 12345678.0 ", "spreadsheet_number"),
+    ("Arabic-Indic digits and a point", "social_security", "١٢٣٤٥.٠", "spreadsheet_number"),
+    ("Devanagari digits", "social_security", "१२३४५६७८९", "unexpected_character"),
+    ("exponent", "phone", "6.12E+08", "spreadsheet_number"),
+    ("exponent with a comma", "phone", "6,12E+08", "spreadsheet_number"),
+    ("sign and decimal point", "phone", "+612345678.0", "spreadsheet_number"),
+    ("one dot", "phone", "06.12345678", "spreadsheet_number"),
+    ("another country", "phone", "+33612345678", "format"),
+    ("another country with 00", "phone", "0033612345678", "format"),
+    ("another country without a plus", "phone", "33612345678", "format"),
+    ("plus without a country", "phone", "+612345678", "format"),
+    ("plus inside", "phone", "06+12345678", "format"),
+    ("two plus signs", "phone", "++212612345678", "format"),
+    ("starts with 4", "phone", "0412345678", "format"),
+    ("starts with 9", "phone", "0912345678", "format"),
+    ("two zeros", "phone", "00612345678", "format"),
+    ("a digit too few", "phone", "061234567", "format"),
+    ("a digit too many", "phone", "06123456789", "format"),
+    ("O for 0", "phone", "O612345678", "format"),
+    ("Devanagari digits", "phone", "०६१२३४५६७८", "unexpected_character"),
+    ("superscript plus", "phone", "\u207a212612345678", "unexpected_character"),
+    ("asterisk", "phone", "06123456*8", "unexpected_character"),
+    ("two numbers", "phone", "0612345678;0712345678", "format"),
+    ("one digit changed", "bank_account", "001810007800020110620319", "check_digits"),
+    ("two digits swapped", "bank_account", "001810007800020110620381", "check_digits"),
+    ("IBAN with a wrong RIB", "bank_account", "MA64001810007800020110620319", "check_digits"),
+    ("IBAN with other check digits", "bank_account", "MA65001810007800020110620318", "format"),
+    ("IBAN of another country", "bank_account", "FR64001810007800020110620318", "format"),
+    ("23 digits", "bank_account", "00181000780002011062031", "format"),
+    ("25 digits", "bank_account", "0018100078000201106203180", "format"),
+    ("exponent", "bank_account", "1.81E+21", "spreadsheet_number"),
+    ("exponent of a rounded RIB", "bank_account", "1,8100078000201E+21", "spreadsheet_number"),
+    ("no at sign", "email", "name.example.ma", "format"),
+    ("two at signs", "email", "a@b@example.ma", "format"),
+    ("no domain", "email", "name@", "format"),
+    ("no local part", "email", "@example.ma", "format"),
+    ("domain without a dot", "email", "name@localhost", "format"),
+    ("dot first", "email", ".name@example.ma", "format"),
+    ("dot last in the local part", "email", "name.@example.ma", "format"),
+    ("two dots", "email", "na..me@example.ma", "format"),
+    ("two dots in the domain", "email", "name@example..ma", "format"),
+    ("dash first in a label", "email", "name@-example.ma", "format"),
+    ("dash last in a label", "email", "name@example-.ma", "format"),
+    ("label of 64", "email", f"a@{'b' * 64}.ma", "format"),
+    ("digits as the last label", "email", "name@example.123", "format"),
+    ("one letter as the last label", "email", "name@example.m", "format"),
+    ("address literal", "email", "name@[192.0.2.1]", "unexpected_character"),
+    ("255 characters", "email", f"{'a' * 243}@example.com", "format"),
+    ("space inside", "email", "na me@example.ma", "unexpected_character"),
+    ("no-break space inside", "email", "na\u00a0me@example.ma", "unexpected_character"),
+    ("accent", "email", "n\u00e9@example.ma", "unexpected_character"),
+    ("Arabic letters", "email", "اسم@example.ma", "unexpected_character"),
+    ("Kelvin sign", "email", "\u212aelvin@example.ma", "unexpected_character"),
+    ("quoted local part", "email", '"name"@example.ma', "format"),
+    ("two addresses", "email", "a@example.ma,b@example.ma", "format"),
+    ("angle brackets", "email", "<name@example.ma>", "format"),
+]
+
+
+def _tables() -> Iterator[tuple[str, str, str]]:
+    """Yield a name, a text and its canonical form for both ends of every range of the tables, and for the gaps."""
+    rules = json.loads((ROOT / "breachcheck" / "protocol" / "identifiers.json").read_text("utf-8"))
+
+    def code(text: str) -> int:
+        return int(text[2:], 16)
+
+    for name in ("marks", "spaces", "separators"):
+        for first, last in rules[name]:
+            for point in dict.fromkeys((first, last)):
+                yield f"{name} {point}", f"{chr(code(point))}AB12{chr(code(point))}3456{chr(code(point))}", "AB123456"
+    for first, last, target in rules["map"]:
+        for c in range(code(first), code(last) + 1):
+            ascii_character = chr(code(target) + c - code(first))
+            if ascii_character.isalnum():
+                # A digit stands last, a letter first: with a second letter before the digits
+                text, form = (f"AB1{chr(c)}", f"AB1{ascii_character}")
+                if ascii_character.isalpha():
+                    text, form = (f"{chr(c)}B1", f"{ascii_character.upper()}B1")
+                yield f"map U+{c:04X}", text, form
+
+
+def _just_outside() -> Iterator[tuple[str, str]]:
+    """Yield a name and a text for the neighbours of every range that stand in no table and are no ASCII."""
+    rules = json.loads((ROOT / "breachcheck" / "protocol" / "identifiers.json").read_text("utf-8"))
+    ranges = [*rules["map"], *rules["marks"], *rules["spaces"], *rules["separators"]]
+    listed = {c for r in ranges for c in range(int(r[0][2:], 16), int(r[1][2:], 16) + 1)}
+    for c in sorted({beside for c in listed for beside in (c - 1, c + 1)} - listed):
+        if c >= 128:
+            yield f"just outside U+{c:04X}", f"AB12{chr(c)}3456"
+
+
+def _outcome(kind: str, text: str) -> bytes:
+    try:
+        return b"=" + KINDS[kind].canonical(text).encode() + b"\n"
+    except InputError as error:
+        return b"!" + error.reason.encode() + b"\n"
+
+
+def _code_points(kind: str) -> Vector:
+    number = NUMBERS[kind][0]
+    front, back = number[: len(number) // 2], number[len(number) // 2 :]
+    basic, supplementary = hashlib.sha256(), hashlib.sha256()
+    for c in map(chr, range(0x10000)):
+        for text in (c + number, front + c + back, number + c):
+            basic.update(_outcome(kind, text))
+    for c in map(chr, range(0x10000, 0x110000)):
+        supplementary.update(_outcome(kind, c + front + c + back + c))
+    return {"kind": kind, "number": number, "basic": basic.hexdigest(), "supplementary": supplementary.hexdigest()}
+
+
+CODE_POINTS: Final = (
+    "outcome(text) is '=' and the canonical form, or '!' and the reason, and then U+000A. front is the first "
+    "floor(length / 2) characters of number, back the rest. basic: SHA-256 over outcome(c + number), outcome(front + c "
+    "+ back), outcome(number + c) for each code point c from 0 to 0xFFFF, surrogates included. supplementary: SHA-256 "
+    "over outcome(c + front + c + back + c) for each code point c from 0x10000 to 0x10FFFF."
+)
+
+
+def identifiers() -> Vector:
+    good = [*GOOD]
+    good += [("plain number", kind, text, form) for kind, (text, form) in NUMBERS.items()]
+    good += [(name, "national_id", text, form) for name, text, form in _tables()]
+    bad = [*BAD, *((name, "national_id", text, "unexpected_character") for name, text in _just_outside())]
+    for name, kind, text, form in good:
+        agree(f"{kind}: {name}", form, identify(kind, text).canonical)
+    for name, kind, text, reason in bad:
+        agree(f"{kind}: {name}", reason, refusal(lambda kind=kind, text=text: identify(kind, text)))  # type: ignore[misc]
+    with ProcessPoolExecutor(max_workers=2) as pool:
+        code_points = list(pool.map(_code_points, NUMBERS))
+    return {
+        "rules": {kind: rules.digest.hex() for kind, rules in KINDS.items()},
+        "good": [{"name": n, "kind": k, "text": t, "canonical": c} for n, k, t, c in good],
+        "bad": [{"name": n, "kind": k, "text": t, "reason": r} for n, k, t, r in bad],
+        "code_points": {"definition": CODE_POINTS, "kinds": code_points},
+    }
+
+

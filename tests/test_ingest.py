@@ -1,0 +1,386 @@
+"""Ingest: every row accounted for, every identifier hashed once, a killed run goes on, a release is whole or absent."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from breachcheck import keys as key_room
+from breachcheck.errors import InputError, ReleaseError
+from breachcheck.exposure import DataClass, mask_of
+from breachcheck.ingest import pipeline
+from breachcheck.ingest.engine import Engine, LocalEngine
+from breachcheck.ingest.mapping import Mapping, read_mapping
+from breachcheck.ingest.pipeline import Job, Report, ingest
+from breachcheck.ingest.publish import Policy
+from breachcheck.ingest.reduce import Evaluate, Shroud
+from breachcheck.ingest.source import read_csv
+from breachcheck.protocol import entry, oprf
+from breachcheck.protocol.identifier import KINDS, Identifier
+from breachcheck.protocol.parameters import STANDARD, TESTING_ONLY
+from breachcheck.protocol.slow_hash import slow_hash_bulk
+from breachcheck.store import reader
+from breachcheck.store.ledger import FILE, Ledger
+from tests.world import BREACHCHECK, World, make_world, run
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+class _Inline:
+    """An engine in this process: the port's other implementation. It counts what it evaluates, and may die of it."""
+
+    def __init__(self, die_after: int | None = None) -> None:
+        self.die_after = die_after
+        self.evaluated = 0
+
+    def map(self, task: Callable[[Any], Any], batches: Iterable[Any]) -> Iterator[Any]:
+        for batch in batches:
+            if isinstance(task, Evaluate):
+                if self.die_after is not None and self.evaluated >= self.die_after:
+                    raise _DiedError
+                self.evaluated += len(batch)
+            yield task(batch)
+
+
+class _DiedError(Exception):
+    pass
+
+
+def _silent(stage: str, done: int, total: int, note: str = "") -> None:
+    assert stage in {"read", "evaluate", "publish"}
+    assert 0 <= done <= total, note
+
+
+def _ingest(
+    root: Path, *files: Path, dataset: str = "one", policy: Policy | None = None, engine: Engine | None = None
+) -> Report:
+    folder = root / "keys"
+    steward = key_room.read_steward(folder) if folder.exists() else key_room.init(folder)
+    job = Job(files, read_mapping("cnss"), dataset)
+    with Ledger(folder / FILE, steward, TESTING_ONLY) as ledger:
+        return ingest(
+            job, steward, TESTING_ONLY, ledger, root / "releases", engine or _Inline(), policy or Policy(), NOW, _silent
+        )
+
+
+def _leak(path: Path, *rows: str) -> Path:
+    header = "N_Num_Affilie;L_Periode;N_Num_Assure;L_Nom_Prenom;L_Num_CIN;N_Jours_Declares;N_Salaire_Reel;N_Tel"
+    path.write_text("\n".join([header, *rows]) + "\n", "utf-8")
+    return path
+
+
+def _held(ledger: Path) -> set[tuple[Any, ...]]:
+    with duckdb.connect(ledger, read_only=True) as database:
+        return set(
+            database.execute(
+                "SELECT dataset, kind, output, locator, bit_or(fields) FROM exposure GROUP BY ALL"
+            ).fetchall()
+        )
+
+
+# --- what is read -----------------------------------------------------------------------------------------------------
+
+
+def test_rows_reconcile_and_each_identifier_is_evaluated_once(world: World) -> None:
+    with reader.open_release(world.releases) as release:
+        [dataset] = release.manifest.datasets
+    assert dataset.rows_read == dataset.rows_accepted + sum(dataset.rows_rejected.values())
+    expected = Counter(answer["kind"] for answer in world.answers())
+    with duckdb.connect(world.keys / FILE, read_only=True) as database:
+        rows = database.execute("SELECT kind, count(*), count(DISTINCT output) FROM exposure GROUP BY kind").fetchall()
+    assert {kind: (count, distinct) for kind, count, distinct in rows} == {
+        kind: (count, count) for kind, count in expected.items()
+    }
+
+
+def test_fields_of_all_rows_of_an_identifier_are_merged(tmp_path: Path) -> None:
+    leak = _leak(
+        tmp_path / "leak.csv",
+        "1;202501;123456789;;;26;;",
+        "1;202502;123456789;Test Person;;26;4000;",
+        "1;202503;;;AB123456;26;0;0612345678",
+    )
+    report = _ingest(tmp_path, leak)
+    assert report.identifiers == {"national_id": 1, "phone": 1, "social_security": 1}
+    with reader.open_release(tmp_path / "releases") as release:
+        evaluator = key_room.read_evaluator(tmp_path / "keys")
+        fields = {}
+        for kind, canonical in (("social_security", "123456789"), ("phone", "612345678")):
+            identifier = Identifier(kind, canonical)
+            message = slow_hash_bulk(identifier, release.manifest.service_salt, TESTING_ONLY)
+            payload = entry.find(oprf.evaluate(evaluator.sk, message), "one", 1, release.page(kind, 0))
+            assert payload is not None
+            fields[kind] = payload.fields
+    assert fields["social_security"] == mask_of(
+        [DataClass.SOCIAL_SECURITY_NUMBERS, DataClass.NAMES, DataClass.EMPLOYERS, DataClass.EARNINGS]
+    )
+    assert fields["phone"] == mask_of([DataClass.PHONE_NUMBERS, DataClass.GOVERNMENT_ISSUED_IDS, DataClass.EMPLOYERS])
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("1;2;3", "columns"),
+        ("1;2;3;4;5;6;7;8;9", "columns"),
+        ("", "empty"),
+        (
+            "N_Num_Affilie;L_Periode;N_Num_Assure;L_Nom_Prenom;L_Num_CIN;N_Jours_Declares;N_Salaire_Reel;N_Tel",
+            "repeated_header",
+        ),
+        ("1;202501;;Somebody;;26;4000;", "no_identifier"),
+        ("1;202501;NULL;Somebody;-;26;4000;6.12E+08", "no_identifier"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_counted_with_its_reason(tmp_path: Path, row: str, reason: str) -> None:
+    leak = _leak(tmp_path / "leak.csv", "1;202501;123456789;Test;;26;4000;", row)
+    report = _ingest(tmp_path, leak)
+    assert (report.dataset.rows_read, report.dataset.rows_accepted) == (2, 1)
+    assert report.dataset.rows_rejected == {reason: 1}
+
+
+def test_octets_that_are_not_text_spoil_their_cell_alone(tmp_path: Path) -> None:
+    leak = _leak(tmp_path / "leak.csv", "1;202501;123456789;Ren?;AB1234?56;26;4000;")
+    leak.write_bytes(leak.read_bytes().replace(b"?", b"\xe9"))
+    report = _ingest(tmp_path, leak)
+    assert report.identifiers == {"social_security": 1}
+    assert report.dataset.identifiers_rejected == {"national_id": {"unexpected_character": 1}}
+    assert "Names" in report.dataset.fields
+
+
+@pytest.mark.parametrize("delimiter", [";", ",", "\t", "|"])
+def test_the_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
+    leak = _leak(tmp_path / "leak.csv", "1;202501;123456789;Test;;26;4000;")
+    leak.write_text(leak.read_text().replace(";", delimiter))
+    assert _ingest(tmp_path, leak).identifiers == {"social_security": 1}
+
+
+def test_a_file_without_the_mapped_columns_is_refused_and_its_first_row_is_not_told(tmp_path: Path) -> None:
+    leak = tmp_path / "leak.csv"
+    leak.write_text("1;202501;123456789;Test Person;AB123456;26;4000;0612345678\n")
+    with pytest.raises(InputError) as refused:
+        _ingest(tmp_path, leak)
+    assert refused.value.reason == "columns"
+    assert not any(cell in str(refused.value) for cell in ("123456789", "Test", "AB123456", "0612345678"))
+
+
+def test_a_column_that_the_mapping_does_not_name_is_refused(tmp_path: Path) -> None:
+    leak = _leak(tmp_path / "leak.csv", "1;202501;123456789;Test;;26;4000;")
+    leak.write_text("\n".join(line + ";extra" for line in leak.read_text().splitlines()))
+    with pytest.raises(InputError, match="column 9"):
+        _ingest(tmp_path, leak)
+
+
+def test_broken_quoting_stops_the_ingest_with_file_and_line_alone(tmp_path: Path) -> None:
+    leak = _leak(tmp_path / "leak.csv", "1;202501;123456789;Test;;26;4000;", '1;202501;123456780;"Te"st;;26;4000;')
+    with pytest.raises(InputError, match=r"leak\.csv, line 3") as refused:
+        _ingest(tmp_path, leak)
+    assert "123456780" not in str(refused.value)
+
+
+def test_chunks_and_rows_do_not_print() -> None:
+    mapping = Mapping.model_validate({"version": 1, "column": [{"header": "phone", "kind": "phone"}]})
+    assert "mapping" not in repr(Shroud(b"0" * 64))
+    assert "0" * 8 not in repr(Shroud(b"0" * 64))
+    assert mapping.plan(["phone"]).width == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("version = 1", "column"),
+        ('version = 2\n[[column]]\nheader = "a"\nkind = "phone"', "version"),
+        ('version = 1\n[[column]]\nheader = "a"\nkind = "fax"', "unknown kind"),
+        ('version = 1\n[[column]]\nheader = "a"\nkind = "phone"\nignore = true', "either"),
+        ('version = 1\n[[column]]\nheader = "a"\ndata_class = "Names"', "no column maps"),
+        ('version = 1\n[[column]]\nheader = "a"\nkind = "phone"\n[[column]]\nheader = " A "\nignore = true', "twice"),
+        ("version = ", "not TOML"),
+    ],
+)
+def test_a_mapping_that_says_nothing_clear_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "mapping.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=complaint):
+        read_mapping(str(path))
+
+
+def test_the_payroll_return_alone_has_all_its_columns_mapped(tmp_path: Path) -> None:
+    leak = tmp_path / "ebds.csv"
+    leak.write_text(
+        "N_Num_Affilie,L_Periode,N_Num_Assure,L_Nom_Prenom,L_Num_CIN,N_Jours_Declares,N_Salaire_Reel\n"
+        "1234567,202501,123456789,Test Person,AB123456,26,4000\n"
+    )
+    chunk = next(read_csv(leak, read_mapping("cnss")))
+    assert {cell.kind for cell in chunk.plan.cells if cell.kind} == {"social_security", "national_id"}
+
+
+# --- what is kept, and what goes on -----------------------------------------------------------------------------------
+
+
+def test_a_second_dataset_joins_the_first_in_the_next_release(tmp_path: Path) -> None:
+    first = _leak(tmp_path / "a.csv", "1;202501;123456789;Test;;26;4000;")
+    second = _leak(tmp_path / "b.csv", "1;202501;123456789;;;26;;", "1;202501;;Other;CD12345;26;;")
+    _ingest(tmp_path, first, dataset="one")
+    report = _ingest(tmp_path, second, dataset="two")
+    assert report.manifest.release == 2
+    assert [dataset.name for dataset in report.manifest.datasets] == ["one", "two"]
+    assert report.manifest.table("social_security").entries_per_bucket == 2  # type: ignore[union-attr]
+    assert report.manifest.table("social_security").members_min == 1  # type: ignore[union-attr]
+
+
+def test_more_files_of_a_dataset_add_to_it_and_the_same_file_adds_nothing(tmp_path: Path) -> None:
+    first = _leak(tmp_path / "a.csv", "1;202501;123456789;;;26;;")
+    second = _leak(tmp_path / "b.csv", "1;202502;123456789;Test;;26;4000;")
+    _ingest(tmp_path, first)
+    both = _ingest(tmp_path, first, second)
+    again = _ingest(tmp_path, second, first)
+    assert both.dataset.rows_read == again.dataset.rows_read == 2
+    assert again.manifest.release == 3
+    [held] = _held(tmp_path / "keys" / FILE)
+    assert held[4] == mask_of(DataClass(name) for name in both.dataset.fields)
+
+
+def test_a_ledger_is_not_mixed_with_other_keys_or_parameters(tmp_path: Path) -> None:
+    leak = _leak(tmp_path / "a.csv", "1;202501;123456789;;;26;;")
+    _ingest(tmp_path, leak)
+    other = key_room.init(tmp_path / "other")
+    with pytest.raises(ReleaseError, match="other keys"):
+        Ledger(tmp_path / "keys" / FILE, other, TESTING_ONLY)
+    with pytest.raises(ReleaseError, match="testing-only"):
+        Ledger(tmp_path / "keys" / FILE, key_room.read_steward(tmp_path / "keys"), STANDARD)
+
+
+def test_the_key_is_refused_when_others_can_read_it_or_it_lies_with_the_release(tmp_path: Path) -> None:
+    key_room.init(tmp_path / "releases" / "keys")
+    with pytest.raises(ReleaseError, match="must not lie inside"):
+        key_room.read_evaluator(tmp_path / "releases" / "keys", tmp_path / "releases")
+    key_room.init(tmp_path / "keys")
+    (tmp_path / "keys" / key_room.EVALUATOR_KEY).chmod(0o640)
+    with pytest.raises(ReleaseError, match="0600"):
+        key_room.read_evaluator(tmp_path / "keys", tmp_path / "releases")
+
+
+def test_engines_agree(tmp_path: Path) -> None:
+    leak = tmp_path / "leak.csv"
+    run("synth", "--people", 50, "--out", leak, "--answers", tmp_path / "answers.jsonl")
+    plan = list(read_csv(leak, read_mapping("cnss")))
+    task = Shroud(bytes(64))
+    with LocalEngine(2) as pool:
+        assert [batch.to_pylist() for batch, _, _ in pool.map(task, plan)] == [
+            task(chunk)[0].to_pylist() for chunk in plan
+        ]
+
+
+def test_no_identifier_is_evaluated_twice_not_even_by_a_run_that_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "KEEP_EVERY", 0.0)
+    world = World(tmp_path)
+    world.synth(300)
+    total = len(world.answers())
+    engines = [_Inline(die_after=200), _Inline(die_after=500), _Inline()]
+    for engine in engines[:2]:
+        with pytest.raises(_DiedError):
+            _ingest(tmp_path, world.leak, engine=engine)
+    report = _ingest(tmp_path, world.leak, engine=engines[2])
+    assert report.resumed
+    assert sum(report.identifiers.values()) == total == sum(engine.evaluated for engine in engines)
+
+
+def test_killed_at_any_moment_it_goes_on_and_ends_the_same(tmp_path: Path) -> None:
+    whole = make_world(tmp_path / "whole", people=300)
+    expected = _held(whole.keys / FILE)
+    rng = random.Random(5)
+    began = time.monotonic()
+    run(*World(_copy(whole, tmp_path / "timing")).ingest_words())
+    duration = time.monotonic() - began
+    for attempt in range(4):
+        world = World(_copy(whole, tmp_path / f"killed{attempt}"))
+        kills = 0
+        for _ in range(3):
+            command = [*BREACHCHECK, *map(str, world.ingest_words())]
+            with subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            ) as process:
+                try:
+                    process.wait(rng.uniform(0.2, 1.0) * duration)
+                except subprocess.TimeoutExpired:
+                    process.send_signal(signal.SIGKILL)
+                    kills += 1
+            _no_half_release(world)
+        world.ingest()
+        assert _held(world.keys / FILE) == expected
+        assert not list(world.keys.glob(f"{FILE}.*")), "the run file stays behind"
+        with reader.open_release(world.releases, key_room.read_publisher_key(world.publisher)) as release:
+            assert [dataset.rows_read for dataset in release.manifest.datasets] == [_rows(whole)]
+
+
+def _copy(world: World, root: Path) -> Path:
+    root.mkdir()
+    shutil.copy(world.leak, root)
+    shutil.copytree(world.keys, root / "keys", ignore=shutil.ignore_patterns(f"{FILE}*"))
+    return root
+
+
+def _rows(world: World) -> int:
+    with reader.open_release(world.releases) as release:
+        return release.manifest.datasets[0].rows_read
+
+
+def _no_half_release(world: World) -> None:
+    if (world.releases / reader.CURRENT).exists():
+        reader.open_release(world.releases).close()
+    for number in reader.numbers(world.releases) if world.releases.exists() else []:
+        reader.open_folder(world.releases / str(number)).close()
+
+
+# --- what is published ------------------------------------------------------------------------------------------------
+
+
+def test_every_bucket_hides_a_question_among_k(world: World) -> None:
+    with reader.open_release(world.releases) as release:
+        manifest = release.manifest
+    members: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    for _, kind, _, locator, _ in _held(world.keys / FILE):
+        members[kind][manifest.table(kind).layout.bucket_of(locator)] += 1  # type: ignore[union-attr]
+    for table in manifest.kinds:
+        counts = [members[table.kind][number] for number in range(table.layout.buckets)]
+        assert min(counts) == table.members_min >= 100
+        assert max(counts) == table.entries_per_bucket
+        assert table.population_min == KINDS[table.kind].population >> table.prefix_bits >= 1000
+        # one bit more, and some bucket would hide too few
+        finer = Counter(
+            locator >> (63 - table.prefix_bits)
+            for _, kind, _, locator, _ in _held(world.keys / FILE)
+            if kind == table.kind
+        )
+        assert min(finer[number] for number in range(2 * table.layout.buckets)) < 100
+
+
+def test_prefixes_shrink_but_grow_only_by_the_stewards_word(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.synth(300)
+    bits = [
+        _ingest(tmp_path, world.leak, policy=Policy(k_members=k, grow=grow)).manifest.table("phone").prefix_bits  # type: ignore[union-attr]
+        for k, grow in ((50, False), (100, False), (10, False), (10, True))
+    ]
+    assert bits[0] > bits[1] == bits[2] < bits[0] < bits[3]
+
+
+def test_republishing_reuses_no_pad(tmp_path: Path) -> None:
+    leak = _leak(tmp_path / "a.csv", "1;202501;123456789;;;26;;")
+    _ingest(tmp_path, leak)
+    _ingest(tmp_path, leak)
+    pages = [(tmp_path / "releases" / n / "pages" / "social_security.bin").read_bytes() for n in ("1", "2")]
+    assert pages[0][:16] != pages[1][:16]
+    assert pages[0][16:24] != pages[1][16:24]
