@@ -40,7 +40,9 @@ def run(folder: Path, people: int, port: int, *, stay: bool) -> None:
         try:
             _wait(url, service)
             kind, identifier = _somebody(answers)
-            checking = _show("check", kind, "--url", url, "--publisher-key", publisher)
+            checking = _show(
+                "check", kind, "--url", url, "--publisher-key", publisher, "--memory", folder / "seen.json"
+            )
             RESULTS.print(f"{kind}: {identifier}", markup=False)
             code = subprocess.run(checking, input=identifier + "\n", text=True, check=False).returncode
             RESULTS.print(f"(exit code {code})")
