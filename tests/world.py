@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import urllib3
 
@@ -86,7 +86,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(world: World, *words: object, env: Mapping[str, str] | None = None) -> Iterator[str]:
+def serving(
+    world: World, *words: object, env: Mapping[str, str] | None = None, log: IO[bytes] | None = None
+) -> Iterator[str]:
     """Serve a world's release in a process of its own, and yield its URL once it is ready."""
     port = free_port()
     command: Sequence[str] = [
@@ -96,7 +98,7 @@ def serving(world: World, *words: object, env: Mapping[str, str] | None = None) 
         *map(str, words),
     ]
     caps = {"BREACHCHECK_DAILY_CAP": "1000000", "BREACHCHECK_ADDRESS_CAP": "0"}
-    with subprocess.Popen(command, env={**os.environ, **caps, **(env or {})}) as service:
+    with subprocess.Popen(command, env={**os.environ, **caps, **(env or {})}, stdout=log, stderr=log) as service:
         url = f"http://127.0.0.1:{port}"
         try:
             deadline = time.monotonic() + 60
