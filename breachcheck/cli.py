@@ -18,7 +18,6 @@ USAGE: Final = 2
 COULD_NOT: Final = 3
 
 app = typer.Typer(
-    help="Tell people which fields of theirs a breach exposed, without learning whom they asked about.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -35,6 +34,25 @@ PublisherKey = Annotated[
     Path,
     typer.Option("--publisher-key", envvar="BREACHCHECK_PUBLISHER_KEY", help="File of the publisher's public key."),
 ]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        from breachcheck.terminal import RESULTS
+
+        RESULTS.print(f"breachcheck {version('breachcheck')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Tell people which fields of theirs a breach exposed, without learning whom they asked about."""
 
 
 @keys_app.command("init")

@@ -325,6 +325,37 @@ def test_killed_at_any_moment_it_goes_on_and_ends_the_same(tmp_path: Path) -> No
             assert [dataset.rows_read for dataset in release.manifest.datasets] == [_rows(whole)]
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, of 12 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)], check=False)
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a file system, to fill it")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_on_a_full_disk_the_old_release_stays_and_the_next_run_succeeds(small_disk: Path) -> None:
+    world = make_world(small_disk, people=200)
+    filler = small_disk / "filler"
+    space = shutil.disk_usage(small_disk).free
+    failed = 0
+    for left in (0, 8, 64, 256, 1024):
+        filler.write_bytes(bytes(max(0, space - left * 1024)))
+        done = run(*world.ingest_words(dataset="more"), check=False)
+        failed += done.returncode == 3
+        assert done.returncode in (0, 3)
+        assert "Traceback" not in done.stderr
+        filler.unlink()
+        _no_half_release(world)
+    assert failed >= 3
+    world.ingest(dataset="more")
+    with reader.open_release(world.releases) as release:
+        assert [dataset.name for dataset in release.manifest.datasets] == ["demo", "more"]
+
+
 def _copy(world: World, root: Path) -> Path:
     root.mkdir()
     shutil.copy(world.leak, root)

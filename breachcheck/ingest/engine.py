@@ -8,9 +8,11 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
+from breachcheck.errors import ReleaseError
 from breachcheck.ingest.hardening import harden
 
 Work = TypeVar("Work")
@@ -34,14 +36,23 @@ class LocalEngine:
         self._pool = ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"), _begin)
 
     def map(self, task: Callable[[Work], Done], batches: Iterable[Work]) -> Iterator[Done]:
-        """Yield the results in the order of the batches; at most three a worker are under way."""
+        """Yield the results in the order of the batches; at most three a worker are under way.
+
+        Raises:
+            ReleaseError: `worker_lost`.
+        """
         waiting: deque[Future[Done]] = deque()
-        for batch in batches:
-            waiting.append(self._pool.submit(task, batch))
-            if len(waiting) >= 3 * self._workers:
+        try:
+            for batch in batches:
+                waiting.append(self._pool.submit(task, batch))
+                if len(waiting) >= 3 * self._workers:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        except BrokenProcessPool:
+            raise ReleaseError(
+                "worker_lost", "a worker process was killed; the same command goes on from here"
+            ) from None
 
     def __enter__(self) -> Self:
         return self

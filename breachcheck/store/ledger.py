@@ -7,6 +7,8 @@ shrouded values, which are ciphertext, and OPRF outputs, and goes when the run's
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,23 +49,16 @@ class Ledger:
             ReleaseError: `unreadable`, `schema`, or `ledger_keys`: it was begun with other keys or parameters.
         """
         self.path = path
-        self._database = schema.connect(path, spill=path.with_name(f".{path.name}.spill"))
+        spill = path.with_name(f".{path.name}.spill")
+        if not path.exists():
+            _create(path, keys, parameters)
+        self._database = schema.connect(path, spill=spill)
+        shutil.rmtree(spill, ignore_errors=True)  # of a run that was killed; this one makes it anew when it spills
         try:
-            self._begin(keys, parameters)
             self._check(keys, parameters)
         except ReleaseError:
             self._database.close()
             raise
-
-    def _begin(self, keys: StewardKeys, parameters: SlowHash) -> None:
-        if self._database.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'ledger'").fetchone():
-            return
-        with _Transaction(self._database):
-            self._database.execute(schema.LEDGER)
-            self._database.execute(
-                "INSERT INTO ledger VALUES (?, ?, ?, ?)",
-                [schema.SCHEMA_VERSION, keys.service_salt, parameters.name, keys.evaluator.pk],
-            )
 
     def _check(self, keys: StewardKeys, parameters: SlowHash) -> None:
         [(version, salt, name, public_key)] = self._database.execute("FROM ledger").fetchall()
@@ -130,7 +125,15 @@ class Ledger:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._database.close()
+        """Close the file.
+
+        Raises:
+            ReleaseError: `unreadable`: DuckDB failed while the ledger was open, for lack of space, say.
+        """
+        with contextlib.suppress(duckdb.Error):
+            self._database.close()
+        if isinstance(error, duckdb.Error):
+            raise schema.failed(self.path, error) from None
 
 
 class Run:
@@ -138,21 +141,22 @@ class Run:
 
     def __init__(self, database: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
         self._database, self._path, self._name = database, path, name
-        self._attach()
-        if not self._stage():
+        try:
+            self._attach()
+            complete = self._stage() is not None
+        except duckdb.Error:  # killed, or out of space, while it was made; all in it can be made anew
+            complete = False
+        if not complete:
             self._detach()
-            self._remove()  # killed while it was reading
+            self._remove()
             self._attach()
             self._database.execute(schema.RUN)
 
     def _attach(self) -> None:
-        try:
-            self._database.execute(f"ATTACH '{str(self._path).replace(chr(39), chr(39) * 2)}' AS run")
-        except duckdb.Error as error:
-            raise schema.unreadable(self._path, error) from None
+        self._database.execute(f"ATTACH '{str(self._path).replace(chr(39), chr(39) * 2)}' AS run")
 
     def _detach(self) -> None:
-        self._database.execute("DETACH run")
+        self._database.execute("DETACH DATABASE IF EXISTS run")
 
     def _remove(self) -> None:
         for path in (self._path, self._path.with_name(f"{self._path.name}.wal")):
@@ -243,6 +247,23 @@ class Run:
         self._database.register("batch", batch)
         self._database.execute(f"INSERT INTO {table} FROM batch")
         self._database.unregister("batch")
+
+
+def _create(path: Path, keys: StewardKeys, parameters: SlowHash) -> None:
+    # Under another name first: a ledger that is there is whole, however its making ended.
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    try:
+        with schema.connect(new) as database:
+            database.execute(schema.LEDGER)
+            database.execute(
+                "INSERT INTO ledger VALUES (?, ?, ?, ?)",
+                [schema.SCHEMA_VERSION, keys.service_salt, parameters.name, keys.evaluator.pk],
+            )
+            database.execute("CHECKPOINT")
+    except duckdb.Error as error:
+        raise schema.failed(path, error) from None
+    new.rename(path)
 
 
 class _Transaction:

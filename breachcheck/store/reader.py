@@ -125,7 +125,7 @@ def open_folder(folder: Path, publisher_key: bytes | None = None) -> Release:
                 pages[table.kind] = _Pages(table, file, digests)
     except duckdb.Error as error:
         release.close()
-        raise schema.unreadable(folder / DATABASE, error) from None
+        raise schema.failed(folder / DATABASE, error) from None
     except OSError as error:
         release.close()
         raise ReleaseError("unreadable", f"{PAGES}: {error.strerror}") from None

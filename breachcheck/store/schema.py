@@ -59,10 +59,10 @@ def connect(path: Path, *, read_only: bool = False, spill: Path | None = None) -
         )
         connection.execute("SET lock_configuration = true")
     except duckdb.Error as error:
-        raise unreadable(path, error) from None
+        raise failed(path, error) from None
     return connection
 
 
-def unreadable(path: Path, error: duckdb.Error) -> ReleaseError:
-    """Return the error for a file that DuckDB cannot read. DuckDB's words may quote content: only their kind stands."""
-    return ReleaseError("unreadable", f"{path.name}: {type(error).__name__}")
+def failed(path: Path, error: duckdb.Error) -> ReleaseError:
+    """Return the error for what DuckDB could not do. DuckDB's own words may quote content: only their kind stands."""
+    return ReleaseError("unreadable", f"{path.name}: DuckDB says {type(error).__name__}")
