@@ -57,7 +57,7 @@ MEMBERS: Final[Members] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Release:
     """A signed manifest, and the pages of every kind in bucket order."""
 
@@ -66,7 +66,7 @@ class Release:
     pages: Mapping[str, Sequence[bytes]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Steward:
     """Who holds the keys of a release, and publishes."""
 
@@ -335,6 +335,13 @@ def announce(difference: int) -> Fault:
         return replace(question.honest, headers={"Content-Length": str(length)})
 
     return fault
+
+
+def announce_and_close(difference: int) -> Fault:
+    """Announce so many octets more than are sent, and close."""
+    return lambda question: [
+        replace(question.honest, headers={"Content-Length": str(len(question.honest.body) + difference)}).wire
+    ]
 
 
 def chunk(octets: bytes) -> bytes:

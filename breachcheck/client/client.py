@@ -32,7 +32,7 @@ class Client:
         publisher_key: the steward's Ed25519 key that this client trusts: 32 bytes, or the path of the file with their
             64 hexadecimal digits.
         memory: a file in which to remember the last release seen; without it, it is remembered while the client lives.
-        timeout: seconds for a whole check. The operating system's look-up of the host name is not counted in it.
+        timeout: seconds for a whole check. Only the system's look-up of the host name cannot be cut short by it.
 
     Raises:
         InputError: `url`, `publisher_key` or `timeout`: cannot be used.

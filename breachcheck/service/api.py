@@ -128,11 +128,11 @@ def releases(state: State) -> APIRouter:
             return Answer(b"", [IMMUTABLE, (b"etag", etag.encode())], 304)
         try:
             page = shelf.release.page(kind, number)
-        except ReleaseError:
+        except (ReleaseError, OSError):
             state.counts.damaged_pages += 1
             if state.counts.damaged_pages == 1:
-                _LOG.error("a page of %s is damaged; not ready from now on: verify the release", kind)
-            raise
+                _LOG.error("a page is damaged or cannot be read; not ready from now on: verify the release")
+            raise RefusedError("page_damaged") from None
         return Answer(page, [*table.headers, (b"etag", etag.encode())])
 
     @router.get(

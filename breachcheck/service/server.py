@@ -30,6 +30,7 @@ from breachcheck.service.problems import HTTP_REQUEST, MEDIA_TYPE
 from breachcheck.store.reader import Release, open_release
 
 _MAX_HEAD: Final = 64 << 10  # bytes of a request that are not its body
+_MAX_PIPELINED: Final = 32  # requests sent before the first was answered
 _STALL: Final = 30  # seconds in which a reader must have taken something of its answer
 _SPARE_FILES: Final = 64  # descriptors kept for everything that is no connection
 
@@ -58,6 +59,28 @@ class Connections(ServerState):
         self.waiting: dict[Connection, None] = {}
 
 
+class _Writer(asyncio.Transport):
+    """A transport's writing side that drops what is written after its end.
+
+    Uvicorn learns of a broken connection one turn of the loop late, and uvloop makes each write until then a fault with
+    a traceback: whoever breaks connections would fill the log.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__()
+        self._transport = transport
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._transport.close()
+
+
 class Connection(HttpToolsProtocol):
     """Uvicorn's HTTP/1.1 connection, and what that lacks against slow and endless clients.
 
@@ -67,6 +90,7 @@ class Connection(HttpToolsProtocol):
     """
 
     server_state: Connections
+    _writer: _Writer
     _deadline: TimerHandle | None = None
     _stall: TimerHandle | None = None
     _head = 0
@@ -74,6 +98,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Begin to wait for a request."""
         super().connection_made(transport)
+        self._writer = _Writer(transport)
         # Uvicorn warns of each malformed request; whoever sends them must not fill the disk.
         self.logger = logging.getLogger("breachcheck.connection")
         self.server_state.waiting[self] = None
@@ -102,6 +127,14 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._expect()
 
+    def on_headers_complete(self) -> None:
+        """Begin to answer, or queue the request behind the one that is being answered."""
+        super().on_headers_complete()
+        self.cycle.transport = self._writer
+        # Uvicorn's queue has no bound: an application that waits for more of its request makes it read on.
+        if len(self.pipeline) > _MAX_PIPELINED:
+            self.transport.abort()
+
     def on_body(self, body: bytes) -> None:
         """Take a part of the body, which the application bounds."""
         super().on_body(body)
@@ -112,16 +145,20 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
         self._head = 0
         self._expect_no_more()
-        self.server_state.waiting.pop(self, None)
+        if self.cycle.response_complete:
+            # It was answered before its end, and what came since has stopped uvicorn's timer for idle connections.
+            self.server_state.waiting[self] = None
+            self._expect()
+        else:
+            self.server_state.waiting.pop(self, None)
 
     def on_response_complete(self) -> None:
         """Wait for the next request, and watch that this answer is read."""
-        super().on_response_complete()
-        if not self.pipeline and self._deadline is None:
+        if not self.pipeline:
             self.server_state.waiting[self] = None
+        super().on_response_complete()
         self._watch_no_more()
-        if not self.transport.is_closing() or self.transport.get_write_buffer_size():
-            self._watch()
+        self._watch()
 
     def pause_writing(self) -> None:
         """Watch that the answer is read, while the application waits for it."""
@@ -142,8 +179,10 @@ class Connection(HttpToolsProtocol):
             super().shutdown()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text is not a problem document
-        """Say that this is not HTTP, and close."""
-        if not self.transport.is_closing():
+        """Say that this is not HTTP, unless in the middle of another answer, and close."""
+        if self.pipeline or (self.cycle and self.cycle.response_started and not self.cycle.response_complete):
+            self.transport.abort()
+        elif not self.transport.is_closing():
             self.transport.write(_NOT_HTTP)
             self.transport.close()
 
@@ -248,11 +287,12 @@ def _open(settings: Settings) -> tuple[Release | None, Evaluator | None]:
 def _harden(most: int) -> int:
     """Forbid core dumps, which would hold the key, and return how many connections the open-file limit allows."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = most + _SPARE_FILES
-    limit = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-    return limit - _SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return most if soft == resource.RLIM_INFINITY else max(1, min(most, soft - _SPARE_FILES))
 
 
 def serve(settings: Settings) -> None:

@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TypeVar
 from urllib.parse import urlsplit
@@ -35,19 +35,23 @@ T = TypeVar("T")
 
 
 class ToolError(RuntimeError):
-    """A measuring tool is missing, does not start, or cannot be believed."""
+    """A measuring tool does not start, or cannot be believed."""
+
+
+class MissingError(ToolError):
+    """A measuring tool is not installed. The message names it and its Debian package."""
 
 
 # ---- processes ------------------------------------------------------------------------------------------------------
 
 
 def find_tool(name: str, debian_package: str) -> str:
-    """Return the path of a program. Raises ToolError, which names the Debian package, if there is none."""
+    """Return the path of a program. Raises MissingError if there is none."""
     # nginx lives where the PATH of an ordinary user does not look.
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
     found = shutil.which(name, path=path)
     if found is None:
-        raise ToolError(f"{name} is missing: install the Debian package {debian_package}")
+        raise MissingError(f"{name} (Debian package {debian_package})")
     return found
 
 
@@ -118,6 +122,19 @@ def _get(url: str) -> _Answer | None:
     return _Answer(response.status, head + len(body))
 
 
+@dataclass(frozen=True)
+class Server:
+    """A running server."""
+
+    url: str
+    pid: int
+
+    def cpu(self) -> float:
+        """Return the processor time that it has taken, in seconds."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text("ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def free_port() -> int:
     """Return a TCP port that is free on loopback now."""
     with socket.socket() as listener:
@@ -173,69 +190,38 @@ def serving(
 # ---- the limit ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class LimitFigures:
-    """Calls a second of plain C over libsodium, all threads together. `seconds` were spent on each figure."""
-
-    libsodium: str
-    threads: int
-    seconds: float
-    hash_to_group: float  # RFC 9497 HashToGroup of 32 bytes
-    scalarmult: float  # ristretto255, variable base
-    evaluate: float  # RFC 9497 Evaluate of 32 bytes, as at ingest
-    blind_evaluate_1: float  # RFC 9497 BlindEvaluate with proof, one element a call
-    blind_evaluate_8: float  # the same, eight elements a call
-    argon2id_standard: float  # 19 MiB, t=2, p=1
-    argon2id_testing: float  # 8 KiB, t=1, p=1
-    sha256_24000: float  # 24,000 bytes, libsodium
-    sha256_24000_libcrypto: float | None  # 24,000 bytes, OpenSSL 3; None where there is none
-    pread_24000: float  # 24,000 bytes of a file in the page cache
-
-    @property
-    def sha256_24000_best(self) -> float:
-        """The faster SHA-256: libsodium does not use the processor's SHA instructions."""
-        return max(self.sha256_24000, self.sha256_24000_libcrypto or 0.0)
-
-
-LIMIT_MEASURES = tuple(f.name for f in fields(LimitFigures) if f.name not in ("libsodium", "threads", "seconds"))
-
-
 def compile_limit(build_dir: Path) -> Path:
-    """Compile limit.c into `build_dir` and return the program. Raises ToolError, naming what is to be installed."""
-    cc = find_tool("cc", "gcc (and libc6-dev)")
+    """Compile limit.c into `build_dir` and return the program. Raises MissingError."""
+    cc = find_tool("cc", "gcc, with libc6-dev")
     headers = subprocess.run(
         [cc, "-E", "-include", "sodium.h", "-x", "c", os.devnull], capture_output=True, check=False
     )
     if headers.returncode != 0:
-        raise ToolError("the headers of libsodium are missing: install the Debian package libsodium-dev")
+        raise MissingError("the headers of libsodium (Debian package libsodium-dev)")
     build_dir.mkdir(parents=True, exist_ok=True)
     binary = build_dir / "limit"
     _run([cc, "-O2", "-pthread", str(HERE / "limit.c"), "-lsodium", "-ldl", "-o", str(binary)], timeout=120)
     return binary
 
 
-def run_limit(binary: Path, seconds: float, threads: int = 1, *, cores: Set[int] | None = None) -> LimitFigures:
-    """Measure everything, `seconds` each. Raises ToolError if the limit does not meet the vectors of RFC 9497."""
-    command = [str(binary), "--threads", str(threads), str(seconds)]
-    return LimitFigures(**json.loads(_run(command, seconds * len(LIMIT_MEASURES) + 60, cores=cores)))
+def limit_rate(
+    binary: Path, measure: str, seconds: float, *, page: int = 24_000, cores: Set[int] | None = None
+) -> float:
+    """Measure one of the limit's measures for `seconds`, on one thread, in calls a second of processor time.
 
-
-def limit_rate(binary: Path, measure: str, seconds: float, threads: int = 1, *, cores: Set[int] | None = None) -> float:
-    """Measure one of LIMIT_MEASURES, in calls a second, all threads together. For use with `interleaved`."""
-    command = [str(binary), "--threads", str(threads), "--only", measure, str(seconds)]
-    rate = json.loads(_run(command, seconds + 60, cores=cores))[measure]
-    if rate is None:
-        raise ToolError(f"the limit of {measure} cannot be measured here: install the Debian package libssl3")
-    return float(rate)
+    Raises ToolError if the limit does not meet the vectors of RFC 9497.
+    """
+    command = [str(binary), "--page", str(page), "--only", measure, str(seconds)]
+    return float(json.loads(_run(command, 20 * seconds + 60, cores=cores))[measure])
 
 
 # ---- nginx and wrk --------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def nginx_serving(folder: Path, *, cores: Set[int] | None = None) -> Iterator[str]:
-    """Serve a folder as static files with one nginx process on loopback while the block runs; yield the base URL."""
-    nginx = find_tool("nginx", "nginx")
+def nginx_serving(folder: Path, *, cores: Set[int] | None = None) -> Iterator[Server]:
+    """Serve a folder as static files with one nginx process on loopback while the block runs."""
+    nginx = find_tool("nginx", "nginx-light")
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="nginx-") as state:
         config = (HERE / "nginx.conf.in").read_text(encoding="utf-8")
@@ -244,8 +230,9 @@ def nginx_serving(folder: Path, *, cores: Set[int] | None = None) -> Iterator[st
         path = Path(state, "nginx.conf")
         path.write_text(config, encoding="utf-8")
         url = f"http://127.0.0.1:{port}"
-        with serving([nginx, "-e", "stderr", "-p", state, "-c", str(path)], f"{url}/", cores=cores, patience=10):
-            yield url
+        command = [nginx, "-e", "stderr", "-p", state, "-c", str(path)]
+        with serving(command, f"{url}/", cores=cores, patience=10) as process:
+            yield Server(url, process.pid)
 
 
 @dataclass(frozen=True)
@@ -253,6 +240,7 @@ class LoadFigures:
     """What wrk saw. Only good answers count as requests; the latencies are those of all answers."""
 
     requests_per_second: float
+    requests_per_cpu_second: float  # of the server's processor time
     p50_ms: float
     p99_ms: float
     errors: int  # answers other than 2xx, short answers, failed connections, reads and writes, timeouts
@@ -260,7 +248,8 @@ class LoadFigures:
 
 
 def wrk(
-    url: str,
+    server: Server,
+    path: str,
     script: Path,
     connections: int,
     seconds: int,
@@ -269,13 +258,15 @@ def wrk(
     *,
     cores: Set[int] | None = None,
 ) -> LoadFigures:
-    """Put load on `url` with EVALUATE_SCRIPT (its body by `env`) or BUCKET_SCRIPT.
+    """Put load on `path` with EVALUATE_SCRIPT, whose body is in `env`, or BUCKET_SCRIPT.
 
     Raises ToolError if wrk fails, or if there is not one good answer.
     """
     program = find_tool("wrk", "wrk")
     command = [program, "-t", str(threads), "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s"]
+    url, cpu_before = server.url + path, server.cpu()
     output = _run([*command, "-s", str(script), url], seconds + 60, env, cores)
+    cpu = server.cpu() - cpu_before
     # wrk says most of what goes wrong in a script on standard output, and ends with 0 all the same.
     lines = [line for line in output.splitlines() if line.startswith("{")]
     if not lines:
@@ -288,6 +279,7 @@ def wrk(
         raise ToolError(f"no good answer from {url}: {lines[-1]}")
     return LoadFigures(
         requests_per_second=float(seen["requests_per_second"]) * good / (answers - bad),
+        requests_per_cpu_second=good / max(cpu, 0.01),
         p50_ms=float(seen["p50_ms"]),
         p99_ms=float(seen["p99_ms"]),
         errors=bad + short + sum(int(seen[kind]) for kind in ("connect", "read", "write", "timeout")),
@@ -339,26 +331,26 @@ def interleaved_loads(measures: Mapping[str, Callable[[], LoadFigures]], rounds:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One row: ours against a limit or a peer, in the same unit. `wanted` bounds ours / theirs; None only informs."""
+    """One row: ours against a limit or a peer, in the same unit. Without `wanted`, or without `theirs`, it informs."""
 
     what: str
     unit: str
     ours: float
-    against: str
-    theirs: float
-    wanted: float | None = None
+    against: str = ""
+    theirs: float | None = None
+    wanted: float | None = None  # bounds ours / theirs
     at_most: bool = False  # for times and sizes, where less is better
 
     @property
-    def ratio(self) -> float:
+    def ratio(self) -> float | None:
         """Ours / theirs."""
-        return self.ours / self.theirs
+        return self.ours / self.theirs if self.theirs else None
 
     @property
-    def met(self) -> bool:
-        """Whether the ratio is within what is wanted."""
-        if self.wanted is None:
-            return True
+    def met(self) -> bool | None:
+        """Whether the ratio is within what is wanted; None where nothing is."""
+        if self.wanted is None or self.ratio is None:
+            return None
         return self.ratio <= self.wanted if self.at_most else self.ratio >= self.wanted
 
 
@@ -369,23 +361,19 @@ def figure(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def print_comparisons(title: str, rows: Sequence[Comparison], console: Console) -> bool:
-    """Print one table; return whether every row meets what is wanted."""
-    table = Table(title=title, title_justify="left")
+def print_comparisons(title: str, rows: Sequence[Comparison], console: Console) -> None:
+    """Print one table."""
+    table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("what")
-    table.add_column("ours", justify="right")
-    table.add_column("limit or peer", justify="right")
-    table.add_column("ratio", justify="right")
-    table.add_column("wanted", justify="right")
+    for heading in ("ours", "limit or peer", "ratio", "wanted"):
+        table.add_column(heading, justify="right")
     for row in rows:
         wanted = "" if row.wanted is None else f"{'≤' if row.at_most else '≥'} {row.wanted:.2f}"
-        verdict = "" if row.wanted is None else " [green]met[/green]" if row.met else " [bold red]missed[/bold red]"
         table.add_row(
             f"{row.what} ({row.unit})",
             figure(row.ours),
-            f"{row.against} {figure(row.theirs)}",
-            f"{row.ratio:.2f}",
-            wanted + verdict,
+            "" if row.theirs is None else f"{row.against} {figure(row.theirs)}",
+            "" if row.ratio is None else f"{row.ratio:.2f}",
+            wanted + {None: "", True: " [green]met[/green]", False: " [bold red]missed[/bold red]"}[row.met],
         )
     console.print(table)
-    return all(row.met for row in rows)

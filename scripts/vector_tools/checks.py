@@ -1,3 +1,43 @@
+"""checks.json: whole checks, from the octets of each answer to the verdict (PROTOCOL.md §9)."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from breachcheck.exposure import DataClass, mask_of
+from breachcheck.protocol import bucket, merkle, oprf
+from breachcheck.protocol.encoding import encode, hkdf_expand
+from breachcheck.protocol.identifier import KINDS, Identifier, identify
+from breachcheck.protocol.parameters import STANDARD, TESTING_ONLY, SlowHash
+from breachcheck.protocol.slow_hash import slow_hash
+from vector_tools.common import (
+    BLIND,
+    OTHER_PK,
+    OTHER_PUBLISHER,
+    PROOF_SCALAR,
+    PUBLISHER_KEY,
+    SALT,
+    SK,
+    Vector,
+    stream,
+)
+from vector_tools.evaluations import IDENTITY, bad_responses, request, response
+from vector_tools.manifests import (
+    NOW,
+    VALID_UNTIL,
+    bad_signatures,
+    changed,
+    dataset,
+    kind_table,
+    manifest,
+    sign,
+    text_of,
+)
+from vector_tools.primitives import BAD_PAYLOADS, bad_pages, payload_of, sealed
 
 EXPOSED_PHONE: Final = "612345678"
 FIELDS: Final = (DataClass.PHONE_NUMBERS, DataClass.NAMES, DataClass.EARNINGS)
@@ -57,7 +97,9 @@ def check_of(name: str, release: Release, kind: str, text: str, verdict: Vector,
     evaluated, proof = oprf._blind_evaluate(sk, oprf.public_key(sk), [blinded], PROOF_SCALAR)
     y = oprf.finalize(message, BLIND, evaluated[0])
     tables = {one["kind"]: one for one in release.content["kinds"]}
-    number = int.from_bytes(hkdf_expand(y, encode("bucket", kind.encode()), 8), "big") >> (64 - tables[kind]["prefix_bits"])
+    number = int.from_bytes(hkdf_expand(y, encode("bucket", kind.encode()), 8), "big") >> (
+        64 - tables[kind]["prefix_bits"]
+    )
     return {
         "name": name,
         "stage": "verdict",
@@ -130,7 +172,9 @@ def good_checks() -> Iterator[Vector]:
     twice = exposed(7, [in_alpha, in_beta], names, [GAMMA])
     yield check_of("exposed in two datasets", release, "phone", "0612345678", twice)
     for text in ("+212 6 12 34 56 78", "00212612345678", "٠٦ ١٢ ٣٤ ٥٦ ٧٨"):
-        yield check_of(f"the same person as {text.encode('ascii', 'backslashreplace').decode()}", release, "phone", text, twice)
+        yield check_of(
+            f"the same person as {text.encode('ascii', 'backslashreplace').decode()}", release, "phone", text, twice
+        )
     one = exposed(7, [breach("alpha-2025", FIELDS[:2])], names, [GAMMA])
     yield check_of("exposed in one of two datasets", release, "phone", "0712345678", one)
     contact = exposed(7, [breach("alpha-2025", [DataClass.PHONE_NUMBERS], employer=True)], names, [GAMMA])
@@ -141,8 +185,16 @@ def good_checks() -> Iterator[Vector]:
     yield check_of("exposed, two datasets do not index the kind", release, "email", "Name@Example.MA", email)
     nothing = not_found(7, names, [GAMMA])
     yield check_of("not found", release, "phone", "0687654321", nothing)
-    yield check_of("not found in a bucket without members", release, "email", "a@b.ma", not_found(7, ["beta-2024"], [ALPHA, GAMMA]))
-    yield check_of("not found, one dataset does not index the kind", release, "national_id", "Z1", not_found(7, ["alpha-2025", "gamma-2023"], [BETA]))
+    yield check_of(
+        "not found in a bucket without members", release, "email", "a@b.ma", not_found(7, ["beta-2024"], [ALPHA, GAMMA])
+    )
+    yield check_of(
+        "not found, one dataset does not index the kind",
+        release,
+        "national_id",
+        "Z1",
+        not_found(7, ["alpha-2025", "gamma-2023"], [BETA]),
+    )
     base = check_of("not found", release, "phone", "0687654321", nothing)
     yield base | {"name": "last second of validity", "now": VALID_UNTIL}
     yield base | {"name": "24 hours before it was created", "now": "2026-10-31T08:00:00Z"}
@@ -161,7 +213,9 @@ def good_checks() -> Iterator[Vector]:
     every["kinds"] = full.content["kinds"]
     every["data_classes"] = [f"Class {i}" for i in range(32)]
     every["datasets"] = [full.content["datasets"][0] | {"fields": every["data_classes"], "kinds": ["phone"]}]
-    whole = exposed(10, [{"dataset": "alpha-2025", "fields": every["data_classes"], "employer": False}], ["alpha-2025"], [])
+    whole = exposed(
+        10, [{"dataset": "alpha-2025", "fields": every["data_classes"], "employer": False}], ["alpha-2025"], []
+    )
     yield check_of("all 32 bits of the mask", Release(every, full.pages), "phone", "0612345678", whole)
 
 
@@ -202,13 +256,23 @@ def bad_checks() -> Iterator[Vector]:
     yield bad(member, "clock at its epoch", "manifest", "manifest_not_yet_valid", now="1970-01-01T00:00:00Z")
     yield bad(member, "rolled back by one", "manifest", "release_rolled_back", last_seen=8)
     yield bad(member, "rolled back from the highest", "manifest", "release_rolled_back", last_seen=2**53 - 1)
-    yield bad(member, "expired and rolled back", "manifest", "manifest_expired", now="2031-01-01T00:00:00Z", last_seen=8)
+    yield bad(
+        member, "expired and rolled back", "manifest", "manifest_expired", now="2031-01-01T00:00:00Z", last_seen=8
+    )
 
-    lacking = sign(text_of(content | {"kinds": content["kinds"][1:], "datasets": [dataset("gamma-2023", ["national_id"], [])]}))
+    lacking = sign(
+        text_of(content | {"kinds": content["kinds"][1:], "datasets": [dataset("gamma-2023", ["national_id"], [])]})
+    )
     yield bad(member, "kind without a table", "start", "kind_not_indexed", manifest=lacking.hex())
     unasked = sign(text_of(content | {"datasets": [content["datasets"][2]]}))
     yield bad(member, "kind with a table and no dataset", "start", "kind_not_indexed", manifest=unasked.hex())
-    yield bad(member, "no datasets at all", "start", "kind_not_indexed", manifest=sign(text_of(content | {"datasets": []})).hex())
+    yield bad(
+        member,
+        "no datasets at all",
+        "start",
+        "kind_not_indexed",
+        manifest=sign(text_of(content | {"datasets": []})).hex(),
+    )
     other_rules = sign(changed(content, "kinds.0.rules", "00" * 32))
     yield bad(member, "rules differ", "start", "identifier_rules", manifest=other_rules.hex())
     swapped_rules = sign(changed(content, "kinds.0.rules", KINDS["national_id"].digest.hex()))
@@ -221,9 +285,17 @@ def bad_checks() -> Iterator[Vector]:
     other_key = sign(changed(content, "public_key", OTHER_PK.hex()))
     yield bad(member, "the manifest has another public key", "evaluation", "evaluation_proof", manifest=other_key.hex())
     identity_key = sign(changed(content, "public_key", IDENTITY.hex()))
-    yield bad(member, "the manifest's public key is the identity", "evaluation", "evaluation_malformed", manifest=identity_key.hex())
+    yield bad(
+        member,
+        "the manifest's public key is the identity",
+        "evaluation",
+        "evaluation_malformed",
+        manifest=identity_key.hex(),
+    )
     other_salt = sign(changed(content, "service_salt", stream("salt", 16).hex()))
-    other_start = check_of("", Release(content | {"service_salt": stream("salt", 16).hex()}, release.pages), "phone", "0612345678", {})
+    other_start = check_of(
+        "", Release(content | {"service_salt": stream("salt", 16).hex()}, release.pages), "phone", "0612345678", {}
+    )
     yield bad(other_start, "answer to a blinded element of another salt", "evaluation", "evaluation_proof",
               manifest=other_salt.hex(), response=member["response"])  # fmt: skip
 
@@ -234,7 +306,13 @@ def bad_checks() -> Iterator[Vector]:
         layout = bucket.Layout(2, content["kinds"][0]["entries_per_bucket"])
         for name, octets, reason in bad_pages(release.pages["phone"], number, layout):
             yield bad(check, f"bucket, {who}: {name}", "bucket", reason, page=octets.hex())
-        yield bad(check, f"bucket, {who}: of another release", "bucket", "bucket_proof", page=newer.pages["phone"][number].hex())
+        yield bad(
+            check,
+            f"bucket, {who}: of another release",
+            "bucket",
+            "bucket_proof",
+            page=newer.pages["phone"][number].hex(),
+        )
         yield bad(check, f"bucket, {who}: of another kind", "bucket", "bucket_proof", page=cards[number].hex())
     other_root = sign(changed(content, "kinds.0.root", content["kinds"][1]["root"]))
     yield bad(member, "bucket: the manifest has another root", "bucket", "bucket_proof", manifest=other_root.hex())
@@ -254,12 +332,15 @@ def bad_checks() -> Iterator[Vector]:
         ("second dataset malformed, first well", [right, sealed(y, "beta-2024", 7, payload_of(0))]),
         ("first dataset malformed, second well", [sealed(y, "alpha-2025", 7, payload_of(1, zero=1)), in_beta]),
     ]
-    for name, octets in malformed:
-        damaged = release_of(7, {"phone": [(y, one) for one in octets]})
+    for name, held in malformed:
+        damaged = release_of(7, {"phone": [(y, one) for one in held]})
         yield bad(check_of("", damaged, "phone", "0612345678", {}), f"entry: {name}", "entry", "entry_malformed")
 
 
 def checks() -> Vector:
-    return {"good": list(good_checks()), "bad": list(bad_checks())}
-
-
+    """Return all checks; each names its manifest, which stands in `manifests` once."""
+    good, false = list(good_checks()), list(bad_checks())
+    names: dict[str, str] = {}
+    for check in (*good, *false):
+        check["manifest"] = names.setdefault(check["manifest"], f"manifest {len(names)}")
+    return {"manifests": {name: signed for signed, name in names.items()}, "good": good, "bad": false}

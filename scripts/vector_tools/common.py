@@ -1,3 +1,17 @@
+"""What all vectors are made with: fixed octets, fixed keys, and the comparison with the code under test."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from breachcheck.errors import InputError, ProtocolError
+from breachcheck.protocol import oprf
+from breachcheck.protocol.parameters import SlowHash
+
 Vector = dict[str, Any]
 
 
@@ -21,10 +35,10 @@ def agree(name: str, wanted: object, got: object) -> None:
         raise SystemExit(f"vectors: {name}: the vector says {wanted!r}, the code {got!r}")
 
 
-def refusal(step: Callable[[], object]) -> str:
+def refusal(step: Callable[..., object], *arguments: object) -> str:
     """Return the word with which `step` refuses, or "accepted"."""
     try:
-        step()
+        step(*arguments)
     except (InputError, ProtocolError) as error:
         return str(error.reason)
     return "accepted"
@@ -38,6 +52,7 @@ PROOF_SCALAR: Final = bytes.fromhex("222a5e897cf59db8145db8d16e597e8facb80ae7d4e
 PUBLISHER: Final = Ed25519PrivateKey.from_private_bytes(stream("publisher", 32))
 OTHER_PUBLISHER: Final = Ed25519PrivateKey.from_private_bytes(stream("other publisher", 32))
 PUBLISHER_KEY: Final = PUBLISHER.public_key().public_bytes_raw()
-ED25519_ORDER: Final = oprf.ORDER  # the two groups share it
 
 
+def parameters_of(parameters: SlowHash) -> Vector:
+    return {"name": parameters.name, "memory_kib": parameters.memory_kib, "passes": parameters.passes}

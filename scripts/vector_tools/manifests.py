@@ -1,3 +1,33 @@
+"""manifest.json: signed manifests, and each reason to refuse one (PROTOCOL.md §8)."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from breachcheck.exposure import DataClass
+from breachcheck.protocol import merkle, oprf
+from breachcheck.protocol.encoding import encode
+from breachcheck.protocol.identifier import KINDS
+from breachcheck.protocol.manifest import open_signed
+from breachcheck.protocol.parameters import STANDARD, TESTING_ONLY, SlowHash
+from vector_tools.common import (
+    OTHER_PUBLISHER,
+    PK,
+    PUBLISHER,
+    PUBLISHER_KEY,
+    SALT,
+    Vector,
+    agree,
+    flip,
+    parameters_of,
+    refusal,
+)
+from vector_tools.primitives import table
 
 DATA_CLASSES: Final = [str(data_class) for data_class in DataClass]
 CREATED: Final = "2026-11-01T08:00:00Z"
@@ -41,7 +71,7 @@ def manifest(release: int, tables: Sequence[Vector], datasets: Sequence[Vector],
         "created": CREATED,
         "valid_until": VALID_UNTIL,
         "service_salt": SALT.hex(),
-        "slow_hash": _parameters(parameters) | {"algorithm": "argon2id", "version": 19, "lanes": 1},
+        "slow_hash": parameters_of(parameters) | {"algorithm": "argon2id", "version": 19, "lanes": 1},
         "public_key": PK.hex(),
         "data_classes": DATA_CLASSES,
         "kinds": list(tables),
@@ -113,7 +143,7 @@ def bad_bodies(content: Vector) -> Iterator[tuple[str, bytes, str]]:
     malformed, version, parameters = "manifest_malformed", "manifest_version", "manifest_parameters"
     good = text_of(content)
     yield "not JSON", b"x" * 80, malformed
-    yield "HTML", b"<!DOCTYPE html><title>Log in</title>" * 3, malformed
+    yield "HTML, signed", b"<!DOCTYPE html><title>Log in</title>" * 3, malformed
     yield "list", text_of([content]), malformed
     yield "string", text_of("x" * 80), malformed
     yield "null", b"null", malformed
@@ -144,9 +174,9 @@ def bad_bodies(content: Vector) -> Iterator[tuple[str, bytes, str]]:
         yield f"a member more: {path}", changed(content, path, 1), malformed
     for value in (0, -1, 2**53, 1.5, "7", None):
         yield f"release {value!r}", changed(content, "release", value), malformed
-    for name, value in _TIMES:
-        yield f"created: {name}", changed(content, "created", value), malformed
-        yield f"valid_until: {name}", changed(content, "valid_until", value), malformed
+    for name, time in _TIMES:
+        yield f"created: {name}", changed(content, "created", time), malformed
+        yield f"valid_until: {name}", changed(content, "valid_until", time), malformed
     for path, length in (("service_salt", 16), ("public_key", 32), ("kinds.0.rules", 32), ("kinds.0.root", 32)):
         right = "ab" * length
         yield f"{path} in upper case", changed(content, path, right.upper()), malformed
@@ -166,7 +196,7 @@ def bad_bodies(content: Vector) -> Iterator[tuple[str, bytes, str]]:
     yield "another version of the algorithm", changed(content, "slow_hash.version", 16), malformed
     yield "two lanes", changed(content, "slow_hash.lanes", 2), malformed
     yield "33 data classes", changed(content, "data_classes", DATA_CLASSES + [str(i) for i in range(17)]), malformed
-    yield "a data class twice", changed(content, "data_classes", [*DATA_CLASSES, "Names"]), malformed
+    yield "a data class twice", changed(content, "data_classes", [*content["data_classes"], "Names"]), malformed
     yield "a kind twice", changed(content, "kinds", [content["kinds"][0]] * 2), malformed
     yield "a dataset twice", changed(content, "datasets", [content["datasets"][0]] * 2), malformed
     yield "prefix_bits 25", changed(content, "kinds.0.prefix_bits", 25), malformed
@@ -177,11 +207,17 @@ def bad_bodies(content: Vector) -> Iterator[tuple[str, bytes, str]]:
     yield "members_min -1", changed(content, "kinds.0.members_min", -1), malformed
     yield "rows_read -1", changed(content, "datasets.0.rows_read", -1), malformed
     yield "rows_rejected -1", changed(content, "datasets.0.rows_rejected", {"format": -1}), malformed
-    yield "identifiers_rejected of a kind name in upper case", changed(
-        content, "datasets.0.identifiers_rejected", {"PHONE": {"format": 1}}
-    ), malformed
+    yield (
+        "identifiers_rejected of a kind name in upper case",
+        changed(content, "datasets.0.identifiers_rejected", {"PHONE": {"format": 1}}),
+        malformed,
+    )
     yield "a kind of the dataset without a table", changed(content, "datasets.0.kinds", ["passport"]), malformed
-    yield "a field of the dataset without a data class", changed(content, "datasets.0.fields", ["Shoe sizes"]), malformed
+    yield (
+        "a field of the dataset without a data class",
+        changed(content, "datasets.0.fields", ["Shoe sizes"]),
+        malformed,
+    )
     for value in ("", "Phone", "1phone", "phone ", "phone\n", "pho-ne", "télé", "a" * 65):
         yield f"kind name {value!r}", changed(content, "kinds.0.kind", value), malformed
     for value in ("", "Alpha", "-a", "a/b", "a b", "a\n", "é", "a" * 65):
@@ -197,7 +233,7 @@ def bad_bodies(content: Vector) -> Iterator[tuple[str, bytes, str]]:
 def bad_signatures(good: bytes) -> Iterator[tuple[str, bytes, str]]:
     """Yield name, octets and reason for every manifest whose signature does not hold."""
     signature, body = good[:64], good[64:]
-    s = int.from_bytes(signature[32:], "little") + ED25519_ORDER
+    s = int.from_bytes(signature[32:], "little") + oprf.ORDER
     yield "empty", b"", "manifest_malformed"
     yield "63 octets", good[:63], "manifest_malformed"
     yield "signature alone", signature, "manifest_malformed"
@@ -220,7 +256,9 @@ def minimal() -> Vector:
     """Return a small manifest: one kind, one dataset."""
     root = merkle.Tree([merkle.leaf_hash(leaf) for leaf in table(2, 2, "bucket 2 2")]).root
     classes = [DataClass.PHONE_NUMBERS, DataClass.NAMES]
-    return manifest(7, [kind_table("phone", 2, 2, root)], [dataset("alpha-2025", ["phone"], classes)], TESTING_ONLY)
+    content = manifest(7, [kind_table("phone", 2, 2, root)], [dataset("alpha-2025", ["phone"], classes)], TESTING_ONLY)
+    content["datasets"][0]["title"] = {"fr": "Données"}
+    return content | {"data_classes": [str(data_class) for data_class in classes]}
 
 
 def manifests() -> Vector:
@@ -235,7 +273,7 @@ def manifests() -> Vector:
         ("no kinds, no datasets", text_of(content | {"kinds": [], "datasets": []})),
         ("no data classes", text_of(content | {"data_classes": [], "kinds": [], "datasets": []})),
         ("highest release", changed(content, "release", 2**53 - 1)),
-        ("an unknown kind", changed(changed_to(content, "datasets", []), "kinds.0.kind", "national_id+phone")),
+        ("an unknown kind", changed(content | {"datasets": []}, "kinds.0.kind", "national_id+phone")),
         ("date null", changed(content, "datasets.0.date", None)),
         ("date of a month", changed(content, "datasets.0.date", "2025-04")),
         ("longest page", changed(content, "kinds.0.entries_per_bucket", 699_048)),
@@ -245,19 +283,13 @@ def manifests() -> Vector:
         ("language with a region and a script", changed(content, "datasets.0.title", {"ar-Arab-MA": "x", "zgh": "y"})),
     ]
     for name, text in good:
-        agree(f"manifest: {name}", "accepted", refusal(lambda text=text: open_signed(sign(text), PUBLISHER_KEY)))  # type: ignore[misc]
+        agree(f"manifest: {name}", "accepted", refusal(open_signed, sign(text), PUBLISHER_KEY))
     bad = [(name, sign(text), reason) for name, text, reason in bad_bodies(content)]
     bad += list(bad_signatures(sign(body)))
     for name, signed, reason in bad:
-        agree(f"manifest: {name}", reason, refusal(lambda signed=signed: open_signed(signed, PUBLISHER_KEY)))  # type: ignore[misc]
+        agree(f"manifest: {name}", reason, refusal(open_signed, signed, PUBLISHER_KEY))
     return {
         "publisher_key": PUBLISHER_KEY.hex(),
         "good": [{"name": name, "signed": sign(text).hex(), "content": json.loads(text)} for name, text in good],
         "bad": [{"name": name, "signed": signed.hex(), "reason": reason} for name, signed, reason in bad],
     }
-
-
-def changed_to(content: Vector, member: str, value: object) -> Vector:
-    return content | {member: value}
-
-

@@ -1,3 +1,18 @@
+"""encoding.json, slow_hash.json, entries.json and pages.json (PROTOCOL.md §2, §4, §6, §7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from breachcheck.exposure import Flag
+from breachcheck.protocol import bucket, entry, merkle
+from breachcheck.protocol.encoding import encode, hkdf_expand
+from breachcheck.protocol.identifier import Identifier
+from breachcheck.protocol.parameters import STANDARD, TESTING_ONLY
+from breachcheck.protocol.slow_hash import slow_hash
+from vector_tools.common import SALT, Vector, agree, flip, parameters_of, refusal, stream
+from vector_tools.spellings import NUMBERS
 
 
 def encoding() -> Vector:
@@ -31,10 +46,6 @@ def encoding() -> Vector:
     return {"encode": encoded, "expand": expanded}
 
 
-def _parameters(parameters: SlowHash) -> Vector:
-    return {"name": parameters.name, "memory_kib": parameters.memory_kib, "passes": parameters.passes}
-
-
 def slow_hashes() -> Vector:
     cases = [("standard", "phone", "612345678", SALT, STANDARD)]
     for kind, (_, form) in NUMBERS.items():
@@ -45,7 +56,7 @@ def slow_hashes() -> Vector:
         "vectors": [
             {
                 "name": name,
-                "parameters": _parameters(parameters),
+                "parameters": parameters_of(parameters),
                 "kind": kind,
                 "canonical": form,
                 "salt": salt.hex(),
@@ -55,8 +66,6 @@ def slow_hashes() -> Vector:
             for name, kind, form, salt, parameters in cases
         ]
     }
-
-
 
 
 def sealed(y: bytes, dataset: str, release: int, payload: bytes) -> bytes:
@@ -99,32 +108,42 @@ def entries() -> Vector:
     ]:
         octets = sealed(y, dataset, release, payload_of(fields, flags))
         agree(name, octets, entry.seal(y, dataset, release, entry.Payload(fields, Flag(flags))))
-        seals.append({"name": name, "dataset": dataset, "release": release, "fields": fields, "flags": flags, "entry": octets.hex()})
+        seals.append(
+            {
+                "name": name,
+                "dataset": dataset,
+                "release": release,
+                "fields": fields,
+                "flags": flags,
+                "entry": octets.hex(),
+            }
+        )
     mine, dummies = sealed(y, "cnss-2025", 7, payload_of(0x58, 1)), stream("dummies", 240)
-    shifted = dummies[:12] + mine + dummies[:12]
     finds: list[Vector] = []
-    for name, octets, fields, flags in [
-        ("alone", mine, 0x58, 1),
-        ("first", mine + dummies, 0x58, 1),
-        ("last", dummies + mine, 0x58, 1),
-        ("between", dummies[:48] + mine + dummies[48:], 0x58, 1),
-        ("dummies only", dummies, None, None),
-        ("of another identifier", sealed(other, "cnss-2025", 7, payload_of(0x58)), None, None),
-        ("of another dataset", sealed(y, "tawtik-2025", 7, payload_of(0x58)), None, None),
-        ("of another release", sealed(y, "cnss-2025", 8, payload_of(0x58)), None, None),
-        ("tag not at a multiple of 24", shifted, None, None),
-        ("one bit of the tag flipped", flip(mine, 0), None, None),
-        ("last bit of the tag flipped", flip(mine, 127), None, None),
-    ]:
-        found = entry.find(y, "cnss-2025", 7, octets)
-        agree(name, None if fields is None else entry.Payload(fields, Flag(flags or 0)), found)
-        finds.append({"name": name, "entries": octets.hex(), "found": None if fields is None else {"fields": fields, "flags": flags}})
-    bad = [(f"payload: {name}", sealed(y, "cnss-2025", 7, payload)) for name, payload in BAD_PAYLOADS]
+    cases: list[tuple[str, bytes, tuple[int, int] | None]] = [
+        ("alone", mine, (0x58, 1)),
+        ("first", mine + dummies, (0x58, 1)),
+        ("last", dummies + mine, (0x58, 1)),
+        ("between", dummies[:48] + mine + dummies[48:], (0x58, 1)),
+        ("dummies only", dummies, None),
+        ("of another identifier", sealed(other, "cnss-2025", 7, payload_of(0x58)), None),
+        ("of another dataset", sealed(y, "tawtik-2025", 7, payload_of(0x58)), None),
+        ("of another release", sealed(y, "cnss-2025", 8, payload_of(0x58)), None),
+        ("tag not at a multiple of 24", dummies[:12] + mine + dummies[:12], None),
+        ("one bit of the tag flipped", flip(mine, 0), None),
+        ("last bit of the tag flipped", flip(mine, 127), None),
+    ]
+    for name, octets, payload in cases:
+        wanted = None if payload is None else entry.Payload(payload[0], Flag(payload[1]))
+        agree(name, wanted, entry.find(y, "cnss-2025", 7, octets))
+        found = None if payload is None else {"fields": payload[0], "flags": payload[1]}
+        finds.append({"name": name, "entries": octets.hex(), "found": found})
+    bad = [(f"payload: {name}", sealed(y, "cnss-2025", 7, content)) for name, content in BAD_PAYLOADS]
     bad.append(("tag twice, same payload", mine + dummies + mine))
     bad.append(("tag twice, another payload", mine + sealed(y, "cnss-2025", 7, payload_of(2))))
     bad.append(("tag twice, second payload malformed", mine + sealed(y, "cnss-2025", 7, payload_of(0))))
     for name, octets in bad:
-        agree(name, "entry", refusal(lambda octets=octets: entry.find(y, "cnss-2025", 7, octets)))  # type: ignore[misc]
+        agree(name, "entry", refusal(entry.find, y, "cnss-2025", 7, octets))
     return {
         "output": y.hex(),
         "dataset": "cnss-2025",
@@ -133,8 +152,6 @@ def entries() -> Vector:
         "find": finds,
         "bad": [{"name": name, "entries": octets.hex(), "reason": "entry_malformed"} for name, octets in bad],
     }
-
-
 
 
 def table(prefix_bits: int, per_bucket: int, label: str) -> list[bytes]:
@@ -164,7 +181,9 @@ def pages() -> Vector:
         ("eight buckets, uneven", 20_000_000, [101, 120, 99, 130, 300, 100, 100, 100], 2, 200),
     ]:
         agree(name, (bits, smallest), bucket.choose_prefix_bits(members))
-        choices.append({"name": name, "population": population, "members": members, "prefix_bits": bits, "members_min": smallest})
+        choices.append(
+            {"name": name, "population": population, "members": members, "prefix_bits": bits, "members_min": smallest}
+        )
     widest = []
     for population, bits in [
         (0, 0), (999, 0), (1000, 0), (1999, 0), (2000, 1), (3999, 1), (4000, 2), (4_000_000, 11), (10_000_000, 13),
@@ -180,15 +199,19 @@ def pages() -> Vector:
             octets = leaves[number] + b"".join(tree.path(number))
             layout = bucket.Layout(bits, per_bucket)
             agree("page", leaves[number], bucket.open_page(octets, layout, number, tree.root))
-            good.append(_page(f"bucket {number} of {len(leaves)}", layout, number, tree.root, octets))
+            good.append(
+                _page(f"bucket {number} of {len(leaves)}, {per_bucket} entries each", layout, number, tree.root, octets)
+            )
     layout, leaves = bucket.Layout(2, 2), table(2, 2, "bucket 2 2")
     tree = merkle.Tree(map(merkle.leaf_hash, leaves))
     honest = [leaf + b"".join(tree.path(i)) for i, leaf in enumerate(leaves)]
     for name, octets, reason in bad_pages(honest, 1, layout):
-        layout_word = refusal(lambda octets=octets: bucket.open_page(octets, layout, 1, tree.root))  # type: ignore[misc]
-        agree(name, reason, {"page_length": "bucket_length", "page_proof": "bucket_proof"}.get(layout_word, layout_word))
+        layout_word = refusal(bucket.open_page, octets, layout, 1, tree.root)
+        agree(
+            name, reason, {"page_length": "bucket_length", "page_proof": "bucket_proof"}.get(layout_word, layout_word)
+        )
         bad.append(_page(name, layout, 1, tree.root, octets) | {"reason": reason})
-    agree("root", "page_proof", refusal(lambda: bucket.open_page(honest[1], layout, 1, flip(tree.root, 7))))
+    agree("root", "page_proof", refusal(bucket.open_page, honest[1], layout, 1, flip(tree.root, 7)))
     bad.append(_page("another root", layout, 1, flip(tree.root, 7), honest[1]) | {"reason": "bucket_proof"})
     return {"locators": locators, "choose_prefix_bits": choices, "widest": widest, "good": good, "bad": bad}
 
@@ -229,5 +252,3 @@ def bad_pages(honest: Sequence[bytes], number: int, layout: bucket.Layout) -> It
     yield "last bit of the entries flipped", flip(page, length * 8 - 1), "bucket_proof"
     yield "first bit of the path flipped", flip(page, length * 8), "bucket_proof"
     yield "last bit of the path flipped", flip(page, len(page) * 8 - 1), "bucket_proof"
-
-

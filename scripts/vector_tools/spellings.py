@@ -1,3 +1,17 @@
+"""identifiers.json: spellings of identifiers, and what becomes of every code point (PROTOCOL.md §3)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from importlib import resources
+from typing import Any, Final
+
+from breachcheck.errors import InputError
+from breachcheck.protocol.identifier import KINDS, identify
+from vector_tools.common import Vector, agree, refusal
 
 # One valid spelling of each kind that has its canonical form's own letter case, and that form.
 NUMBERS: Final = {
@@ -189,55 +203,64 @@ BAD: Final[Sequence[tuple[str, str, str, str]]] = [
 ]
 
 
-def _tables() -> Iterator[tuple[str, str, str]]:
-    """Yield a name, a text and its canonical form for both ends of every range of the tables, and for the gaps."""
-    rules = json.loads((ROOT / "breachcheck" / "protocol" / "identifiers.json").read_text("utf-8"))
+RULES: Final[Mapping[str, Any]] = json.loads(
+    resources.files("breachcheck.protocol").joinpath("identifiers.json").read_text("utf-8")
+)
 
-    def code(text: str) -> int:
-        return int(text[2:], 16)
 
+def _range(first: str, last: str) -> range:
+    return range(int(first[2:], 16), int(last[2:], 16) + 1)
+
+
+def _listed() -> Iterator[tuple[str, str, str]]:
+    """Yield a name, a text and its canonical form for both ends of every range, and for every mapped character."""
     for name in ("marks", "spaces", "separators"):
-        for first, last in rules[name]:
-            for point in dict.fromkeys((first, last)):
-                yield f"{name} {point}", f"{chr(code(point))}AB12{chr(code(point))}3456{chr(code(point))}", "AB123456"
-    for first, last, target in rules["map"]:
-        for c in range(code(first), code(last) + 1):
-            ascii_character = chr(code(target) + c - code(first))
-            if ascii_character.isalnum():
-                # A digit stands last, a letter first: with a second letter before the digits
-                text, form = (f"AB1{chr(c)}", f"AB1{ascii_character}")
-                if ascii_character.isalpha():
-                    text, form = (f"{chr(c)}B1", f"{ascii_character.upper()}B1")
-                yield f"map U+{c:04X}", text, form
+        for pair in RULES[name]:
+            for point in dict.fromkeys(pair):
+                c = chr(int(point[2:], 16))
+                yield f"{name} {point}", f"{c}AB12{c}3456{c}", "AB123456"
+    for first, last, target in RULES["map"]:
+        for offset, c in enumerate(map(chr, _range(first, last))):
+            ascii_character = chr(int(target[2:], 16) + offset)
+            if ascii_character.isdigit():
+                yield f"map U+{ord(c):04X}", f"AB1{c}", f"AB1{ascii_character}"
+            elif ascii_character.isalpha():
+                yield f"map U+{ord(c):04X}", f"{c}B1", f"{ascii_character.upper()}B1"
 
 
-def _just_outside() -> Iterator[tuple[str, str]]:
-    """Yield a name and a text for the neighbours of every range that stand in no table and are no ASCII."""
-    rules = json.loads((ROOT / "breachcheck" / "protocol" / "identifiers.json").read_text("utf-8"))
-    ranges = [*rules["map"], *rules["marks"], *rules["spaces"], *rules["separators"]]
-    listed = {c for r in ranges for c in range(int(r[0][2:], 16), int(r[1][2:], 16) + 1)}
-    for c in sorted({beside for c in listed for beside in (c - 1, c + 1)} - listed):
-        if c >= 128:
-            yield f"just outside U+{c:04X}", f"AB12{chr(c)}3456"
+def _beside() -> Iterator[tuple[str, str]]:
+    """Yield a name and a text for the neighbours of every range that are in no range and no ASCII."""
+    tables = [RULES[name] for name in ("map", "marks", "spaces", "separators")]
+    listed = {c for table in tables for first, last, *_ in table for c in _range(first, last)}
+    for beside in sorted({near for c in listed for near in (c - 1, c + 1)} - listed):
+        if beside >= 128:
+            yield f"just outside U+{beside:04X}", f"AB12{chr(beside)}3456"
 
 
-def _outcome(kind: str, text: str) -> bytes:
-    try:
-        return b"=" + KINDS[kind].canonical(text).encode() + b"\n"
-    except InputError as error:
-        return b"!" + error.reason.encode() + b"\n"
+def _outcomes(kind: str, texts: Iterable[str]) -> Iterator[bytes]:
+    canonical = KINDS[kind].canonical
+    for text in texts:
+        try:
+            yield f"={canonical(text)}\n".encode()
+        except InputError as error:
+            yield f"!{error.reason}\n".encode()
+
+
+def _digest(kind: str, texts: Iterable[str]) -> str:
+    return hashlib.sha256(b"".join(_outcomes(kind, texts))).hexdigest()
 
 
 def _code_points(kind: str) -> Vector:
     number = NUMBERS[kind][0]
     front, back = number[: len(number) // 2], number[len(number) // 2 :]
-    basic, supplementary = hashlib.sha256(), hashlib.sha256()
-    for c in map(chr, range(0x10000)):
-        for text in (c + number, front + c + back, number + c):
-            basic.update(_outcome(kind, text))
-    for c in map(chr, range(0x10000, 0x110000)):
-        supplementary.update(_outcome(kind, c + front + c + back + c))
-    return {"kind": kind, "number": number, "basic": basic.hexdigest(), "supplementary": supplementary.hexdigest()}
+    basic = (text for c in map(chr, range(0x10000)) for text in (c + number, front + c + back, number + c))
+    supplementary = (c + front + c + back + c for c in map(chr, range(0x10000, 0x110000)))
+    return {
+        "kind": kind,
+        "number": number,
+        "basic": _digest(kind, basic),
+        "supplementary": _digest(kind, supplementary),
+    }
 
 
 CODE_POINTS: Final = (
@@ -251,12 +274,12 @@ CODE_POINTS: Final = (
 def identifiers() -> Vector:
     good = [*GOOD]
     good += [("plain number", kind, text, form) for kind, (text, form) in NUMBERS.items()]
-    good += [(name, "national_id", text, form) for name, text, form in _tables()]
-    bad = [*BAD, *((name, "national_id", text, "unexpected_character") for name, text in _just_outside())]
+    good += [(name, "national_id", text, form) for name, text, form in _listed()]
+    bad = [*BAD, *((name, "national_id", text, "unexpected_character") for name, text in _beside())]
     for name, kind, text, form in good:
         agree(f"{kind}: {name}", form, identify(kind, text).canonical)
     for name, kind, text, reason in bad:
-        agree(f"{kind}: {name}", reason, refusal(lambda kind=kind, text=text: identify(kind, text)))  # type: ignore[misc]
+        agree(f"{kind}: {name}", reason, refusal(identify, kind, text))
     with ProcessPoolExecutor(max_workers=2) as pool:
         code_points = list(pool.map(_code_points, NUMBERS))
     return {
@@ -265,5 +288,3 @@ def identifiers() -> Vector:
         "bad": [{"name": n, "kind": k, "text": t, "reason": r} for n, k, t, r in bad],
         "code_points": {"definition": CODE_POINTS, "kinds": code_points},
     }
-
-

@@ -1,0 +1,97 @@
+"""What is measured: a synthetic leak, the release made from it by a real ingest, and what that ingest took."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench_tools.tools import Server, ToolError, free_port, serving
+from breachcheck.protocol.parameters import SlowHash
+from breachcheck.synth import SynthReport, generate
+
+SCRIPTS = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class IngestFigures:
+    """One ingest, measured in a process of its own. Times are in seconds, memory is in bytes."""
+
+    rows: int
+    identifiers: int
+    workers: int
+    wall: float
+    stages: dict[str, float]  # wall
+    evaluation: float  # processor time of slow hash and OPRF, all workers together
+    cpu: float  # processor time of everything, parent and workers
+    parent_peak: int
+    worker_peak: int  # of the largest
+
+    @property
+    def rest(self) -> float:
+        """The wall time without that which the workers spent in slow hash and OPRF, side by side."""
+        return self.wall - self.evaluation / self.workers
+
+    @property
+    def rest_cpu(self) -> float:
+        """The processor time of everything but slow hash and OPRF."""
+        return self.cpu - self.evaluation
+
+
+@dataclass(frozen=True)
+class World:
+    """A leak about `people` and what was made of it."""
+
+    folder: Path
+    people: int
+
+    @property
+    def leak(self) -> Path:
+        return self.folder / "leak.csv"
+
+    @property
+    def keys(self) -> Path:
+        return self.folder / "keys"
+
+    @property
+    def releases(self) -> Path:
+        return self.folder / "releases"
+
+    @property
+    def publisher(self) -> Path:
+        return self.keys / "publisher.pub"
+
+    def synth(self) -> SynthReport:
+        """Write the leak."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return generate(self.people, 1, self.leak, self.folder / "answers.jsonl")
+
+    def ingest(self, parameters: SlowHash) -> IngestFigures:
+        """Make keys, ledger and release anew. Raises ToolError if that fails."""
+        for folder in (self.keys, self.releases):
+            shutil.rmtree(folder, ignore_errors=True)
+        command = [sys.executable, "-m", "bench_tools.ingest_run", str(self.folder), parameters.name]
+        path = os.pathsep.join([str(SCRIPTS), str(SCRIPTS.parent)])
+        done = subprocess.run(
+            command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise ToolError(f"the ingest failed: {done.stderr.strip()[-300:]}")
+        return IngestFigures(**json.loads(done.stdout))
+
+    @contextmanager
+    def service(self, cores: frozenset[int]) -> Iterator[Server]:
+        """Serve the release while the block runs, without rationing that would matter."""
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "breachcheck", "serve", "--port", str(port), "--allow-testing-parameters"]
+        command += ["--releases", str(self.releases), "--keys", str(self.keys)]
+        env = {"BREACHCHECK_DAILY_CAP": "1000000000", "BREACHCHECK_ADDRESS_CAP": "0"}
+        with serving(command, f"{url}/readyz", env=env, cores=cores) as process:
+            yield Server(url, process.pid)

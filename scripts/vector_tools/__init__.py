@@ -1,0 +1,1 @@
+"""How `scripts/vectors` makes the vectors: one module a subject, read from `common` upwards."""
