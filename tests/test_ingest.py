@@ -408,6 +408,14 @@ def test_prefixes_shrink_but_grow_only_by_the_stewards_word(tmp_path: Path) -> N
     assert bits[0] > bits[1] == bits[2] < bits[0] < bits[3]
 
 
+def test_a_release_number_is_never_used_again_not_even_for_a_lost_folder(tmp_path: Path) -> None:
+    leak = _leak(tmp_path / "a.csv", "1;202501;123456789;;;26;;")
+    _ingest(tmp_path, leak)
+    _ingest(tmp_path, leak)
+    shutil.rmtree(tmp_path / "releases")
+    assert _ingest(tmp_path, leak).manifest.release == 3
+
+
 def test_republishing_reuses_no_pad(tmp_path: Path) -> None:
     leak = _leak(tmp_path / "a.csv", "1;202501;123456789;;;26;;")
     _ingest(tmp_path, leak)

@@ -167,7 +167,7 @@ def test_rules_hold_what_the_digest_needs() -> None:
         return [content] if isinstance(content, str) else []
 
     assert all(re.fullmatch(r"[ -~]*", text) and not {'"', "\\"} & set(text) for text in strings(rules))
-    tables = [rules[name] for name in ("map", "marks", "spaces", "separators")]
+    tables = [rules["map"], rules["marks"], *rules["groups"].values()]
     listed = [c for table in tables for r in table for c in range(int(r[0][2:], 16), int(r[1][2:], 16) + 1)]
     assert len(listed) == len(set(listed))
 
@@ -343,6 +343,16 @@ def test_filling_keeps_all_entries_and_one_length(entries: list[bytes], spare: i
     left = list(split)
     for one in entries:
         left.remove(one)
+
+
+def test_no_bucket_is_filled_beyond_its_length() -> None:
+    with pytest.raises(ValueError, match="more entries"):
+        bucket.fill([bytes(24)] * 3, bucket.Layout(0, 2), os.urandom)
+
+
+def test_no_second_spelling_of_an_element_is_taken() -> None:
+    with pytest.raises(ProtocolError, match="element"):
+        oprf.check_element(flip(EVALUATOR.pk, 255))
 
 
 @calm

@@ -68,14 +68,12 @@ def publish(
     for left in releases.glob(".staging-*"):
         shutil.rmtree(left)
     previous = _previous(releases, keys.publisher_key)
-    number = max(reader.numbers(releases), default=0) + 1
-    stage = releases / f".staging-{number}"
-    (stage / reader.PAGES).mkdir(parents=True)
-
-    datasets = ledger.datasets()
-    kinds = ledger.kinds()
+    datasets, kinds = ledger.datasets(), ledger.kinds()
     if not kinds:
         raise ReleaseError("nothing_to_publish", "the ledger holds no identifier")
+    number = ledger.next_release(max(reader.numbers(releases), default=0))
+    stage = releases / f".staging-{number}"
+    (stage / reader.PAGES).mkdir(parents=True)
     writer = Writer(stage / reader.DATABASE)
     tables = []
     for position, kind in enumerate(kinds):

@@ -59,8 +59,13 @@ def fill(entries: Sequence[bytes], layout: Layout, random_bytes: Callable[[int],
     """Return a bucket's entries, sorted, with random dummies up to the one length of all buckets.
 
     Sealed entries are indistinguishable from random octets, so their sorted order tells nothing of which are real.
+
+    Raises:
+        ValueError: more entries than a bucket holds.
     """
     missing = layout.entries_per_bucket - len(entries)
+    if missing < 0:
+        raise ValueError("more entries than a bucket holds")
     dummies = random_bytes(missing * ENTRY_LENGTH)
     split = [dummies[at : at + ENTRY_LENGTH] for at in range(0, len(dummies), ENTRY_LENGTH)]
     return b"".join(sorted([*entries, *split]))

@@ -44,8 +44,9 @@ class Kind:
     _max_text: int
     _translation: Mapping[int, str | None]
     _spaces: str
-    _dropped: Mapping[int, None]
+    _unquoted: Mapping[int, None]
     _spreadsheet_number: re.Pattern[str] | None
+    _dropped: Mapping[int, None]
     _alphabet: re.Pattern[str]
     _max_length: int
     _pattern: re.Pattern[str]
@@ -61,7 +62,7 @@ class Kind:
         if len(text) > self._max_text:
             raise InputError("too_long")
         visible = text.translate(self._translation).strip(self._spaces)
-        if self._spreadsheet_number and self._spreadsheet_number.fullmatch(visible):
+        if self._spreadsheet_number and self._spreadsheet_number.fullmatch(visible.translate(self._unquoted)):
             raise InputError("spreadsheet_number")
         compact = visible.translate(self._dropped)
         if not compact:
@@ -95,32 +96,33 @@ def _code_points(ranges: list[list[str]]) -> Iterator[int]:
 
 def _read_rules(rules: Mapping[str, Any]) -> dict[str, Kind]:
     marks: dict[int, str | None] = dict.fromkeys(_code_points(rules["marks"]))
-    spaces = "".join(map(chr, _code_points(rules["spaces"])))
-    separators = dict.fromkeys([*_code_points(rules["spaces"]), *_code_points(rules["separators"])])
+    groups = {name: dict.fromkeys(_code_points(ranges)) for name, ranges in rules["groups"].items()}
     ascii_of = {code: code for code in range(128)}
     for first, last, target in rules["map"]:
         for offset, code in enumerate(_code_points([[first, last]])):
             ascii_of[code] = int(target[2:], 16) + offset
-    common = [rules[part] for part in ("max_text", "map", "marks", "spaces", "separators", "spreadsheet_number")]
+    common = [rules[part] for part in ("version", "max_text", "map", "marks", "groups", "spreadsheet_number")]
     kinds = {}
     for name, rule in rules["kinds"].items():
-        fold = str.upper if rule["letters"] == "upper" else str.lower  # of ASCII alone, where every library agrees
+        form = rule["form"]
+        fold = str.upper if form["letters"] == "upper" else str.lower  # of ASCII alone, where every library agrees
         folded = {code: fold(chr(target)) for code, target in ascii_of.items() if fold(chr(target)) != chr(code)}
         kinds[name] = Kind(
             name=name,
-            digest=hashlib.sha256(json.dumps([common, rule], separators=(",", ":")).encode()).digest(),
+            digest=hashlib.sha256(json.dumps([common, form], separators=(",", ":")).encode()).digest(),
             data_class=rule["data_class"],
             population=rule["population"],
             _max_text=rules["max_text"],
             _translation=marks | folded,
-            _spaces=spaces,
-            _dropped=separators if rule["separators"] else {},
-            _spreadsheet_number=re.compile(rules["spreadsheet_number"]) if rule["numeric"] else None,
-            _alphabet=re.compile(rule["alphabet"]),
-            _max_length=rule["max_length"],
-            _pattern=re.compile(rule["pattern"]),
-            _zero_fill=rule["zero_fill"],
-            _mod97=rule["check"] == "mod97",
+            _spaces="".join(map(chr, groups["spaces"])),
+            _unquoted=groups["spaces"] | groups["quotes"],
+            _spreadsheet_number=re.compile(rules["spreadsheet_number"]) if form["numeric"] else None,
+            _dropped={code: None for group in form["drop"] for code in groups[group]},
+            _alphabet=re.compile(form["alphabet"]),
+            _max_length=form["max_length"],
+            _pattern=re.compile(form["pattern"]),
+            _zero_fill=form["zero_fill"],
+            _mod97=form["check"] == "mod97",
         )
     return kinds
 

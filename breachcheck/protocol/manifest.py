@@ -7,6 +7,7 @@ has to be canonicalised to be verified.
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -43,6 +44,9 @@ SIGNATURE_LENGTH: Final = 64
 PUBLISHER_KEY_LENGTH: Final = 32
 
 
+_TIME: Final = re.compile("[2-9][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+
+
 def _from_hex(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -53,7 +57,12 @@ def _from_hex(value: object) -> object:
 
 
 def _from_time(value: object) -> object:
-    return datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    # strptime alone takes lower case, single digits and the digits of other scripts
+    if not _TIME.fullmatch(value):
+        raise ValueError("a time is written YYYY-MM-DDTHH:MM:SSZ, in a year from 2000 on")
+    return datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
 
 def _to_time(value: datetime) -> str:
@@ -65,7 +74,7 @@ Digest = Annotated[bytes, *_Hex, Field(min_length=merkle.HASH_LENGTH, max_length
 Salt = Annotated[bytes, *_Hex, Field(min_length=SALT_LENGTH, max_length=SALT_LENGTH)]
 Element = Annotated[bytes, *_Hex, Field(min_length=oprf.ELEMENT_LENGTH, max_length=oprf.ELEMENT_LENGTH)]
 Time = Annotated[datetime, BeforeValidator(_from_time), PlainSerializer(_to_time, return_type=str)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=2**53)]
 KindName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_+]{0,63}$")]
 DatasetName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
@@ -80,16 +89,23 @@ class SlowHashParameters(_Model):
     """The Argon2id set, spelled out; a client accepts the sets it knows by name and number, and no other."""
 
     name: str
-    algorithm: Literal["argon2id"] = "argon2id"
-    version: Literal[19] = 19
+    algorithm: Literal["argon2id"]
+    version: Annotated[int, Field(ge=19, le=19)]  # a Literal would take 19.0, and true for 1
     memory_kib: int
     passes: int
-    lanes: Literal[1] = 1
+    lanes: Annotated[int, Field(ge=1, le=1)]
 
     @classmethod
     def of(cls, parameters: SlowHash) -> Self:
         """Return the manifest's form of a parameter set."""
-        return cls(name=parameters.name, memory_kib=parameters.memory_kib, passes=parameters.passes)
+        return cls(
+            name=parameters.name,
+            algorithm="argon2id",
+            version=19,
+            memory_kib=parameters.memory_kib,
+            passes=parameters.passes,
+            lanes=1,
+        )
 
 
 class KindTable(_Model):
@@ -114,7 +130,7 @@ class Dataset(_Model):
 
     name: DatasetName
     title: Text
-    date: Annotated[str, StringConstraints(pattern=r"^\d{4}(-\d{2}(-\d{2})?)?$")] | None
+    date: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?$")] | None
     source_note: Text
     authenticity_note: Text
     fields: tuple[str, ...]
@@ -195,7 +211,7 @@ def parse(body: bytes) -> Manifest:
     """
     try:
         content: Any = json.loads(body)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # a ValueError of no closer kind is an integer of more than 4300 digits
         raise ProtocolError(Reason.MANIFEST_MALFORMED, "not JSON") from None
     if not isinstance(content, dict):
         raise ProtocolError(Reason.MANIFEST_MALFORMED, "not a JSON object")

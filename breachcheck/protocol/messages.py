@@ -46,6 +46,8 @@ def decode_request(body: bytes) -> list[bytes]:
     Raises:
         ProtocolError: `evaluate_request` or `element`.
     """
+    if len(body) > MAX_EVALUATION_LENGTH:
+        raise ProtocolError("evaluate_request", f"more than {MAX_EVALUATION_LENGTH} bytes")
     try:
         request = EvaluateRequest.model_validate_json(body)
     except ValidationError:
@@ -68,6 +70,8 @@ def decode_response(body: bytes) -> tuple[list[bytes], bytes]:
     Raises:
         ProtocolError: `evaluate_response`.
     """
+    if len(body) > MAX_EVALUATION_LENGTH:
+        raise ProtocolError("evaluate_response", f"more than {MAX_EVALUATION_LENGTH} bytes")
     try:
         response = EvaluateResponse.model_validate_json(body)
     except ValidationError:

@@ -1,7 +1,8 @@
 """The verifiable oblivious pseudorandom function of RFC 9497: ristretto255-SHA512, mode 1, in the RFC's order.
 
 Group arithmetic is libsodium's. What libsodium does not check is checked here: it takes the identity for a valid
-element, ignores bit 255 of a scalar, and takes scalars that are not below the group order.
+element, ignores bit 255 of a scalar and (1.0.18) of an element, and takes scalars that are not below the group
+order.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def check_element(element: bytes) -> bytes:
     Raises:
         ProtocolError: `element` otherwise (RFC 9497 §2.1 DeserializeElement).
     """
-    if len(element) != ELEMENT_LENGTH or element == _IDENTITY or not _is_valid(element):
+    if len(element) != ELEMENT_LENGTH or element == _IDENTITY or element[-1] >> 7 or not _is_valid(element):
         raise ProtocolError("element", "not a canonical, non-identity group element of 32 bytes")
     return element
 

@@ -117,6 +117,16 @@ class Ledger:
             for row in rows:
                 yield Sealable(*row)
 
+    def next_release(self, present: int) -> int:
+        """Return a release number above `present` and above all that this ledger ever gave out, and keep it.
+
+        A number that is used twice would use its pads twice; so it is spent here, before anything is sealed under it.
+        """
+        [(last,)] = self._database.execute("SELECT coalesce(max(number), 0) FROM release").fetchall()
+        number = max(int(last), present) + 1
+        self._database.execute("INSERT INTO release VALUES (?)", [number])
+        return number
+
     def run(self, name: str) -> Run:
         """Begin the ingest run of this name, or go on with it."""
         return Run(self._database, self.path.with_name(f"{self.path.name}.{name}"), name)

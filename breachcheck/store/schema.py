@@ -25,6 +25,7 @@ CREATE TABLE ledger (schema_version UINTEGER NOT NULL, service_salt BLOB NOT NUL
                      public_key BLOB NOT NULL);
 CREATE TABLE dataset (name VARCHAR PRIMARY KEY, description VARCHAR NOT NULL);
 CREATE TABLE source (dataset VARCHAR NOT NULL, run VARCHAR NOT NULL, digest BLOB NOT NULL);
+CREATE TABLE release (number UBIGINT NOT NULL);
 CREATE TABLE exposure (dataset VARCHAR NOT NULL, kind VARCHAR NOT NULL, output BLOB NOT NULL,
                        locator UBIGINT NOT NULL, fields UINTEGER NOT NULL, flags UTINYINT NOT NULL);
 """

@@ -18,11 +18,13 @@ from vector_tools.common import (
     BLIND,
     OTHER_PK,
     OTHER_PUBLISHER,
+    PK,
     PROOF_SCALAR,
     PUBLISHER_KEY,
     SALT,
     SK,
     Vector,
+    flip,
     stream,
 )
 from vector_tools.evaluations import IDENTITY, bad_responses, request, response
@@ -291,6 +293,14 @@ def bad_checks() -> Iterator[Vector]:
         "evaluation",
         "evaluation_malformed",
         manifest=identity_key.hex(),
+    )
+    high_key = sign(changed(content, "public_key", flip(PK, 255).hex()))
+    yield bad(
+        member,
+        "the manifest's public key has bit 255 set",
+        "evaluation",
+        "evaluation_malformed",
+        manifest=high_key.hex(),
     )
     other_salt = sign(changed(content, "service_salt", stream("salt", 16).hex()))
     other_start = check_of(

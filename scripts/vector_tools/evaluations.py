@@ -91,6 +91,8 @@ def bad_responses(blinded: bytes) -> Iterator[tuple[str, bytes, str]]:
     yield "non-canonical element", response([NOT_CANONICAL], proof), malformed
     yield "negative element", response([NEGATIVE], proof), malformed
     yield "element that is no square", response([NON_SQUARE], proof), malformed
+    yield "element with bit 255 set", response([flip(element, 255)], proof), malformed
+    yield "longer than 2048 octets", honest.ljust(2049), malformed
     yield "c not below the order", response([element], above_order(c) + s), malformed
     yield "s not below the order", response([element], c + above_order(s)), malformed
     yield "c with bit 255 set", response([element], flip(c, 255) + s), malformed
@@ -188,6 +190,8 @@ def evaluation() -> Vector:
         ("non-canonical", f'{{"elements":["{NOT_CANONICAL.hex()}"]}}', "element"),
         ("negative", f'{{"elements":["{NEGATIVE.hex()}"]}}', "element"),
         ("no square", f'{{"elements":["{NON_SQUARE.hex()}"]}}', "element"),
+        ("bit 255 set", f'{{"elements":["{flip(element, 255).hex()}"]}}', "element"),
+        ("longer than 2048 octets", f'{{"elements":["{e}"]}}'.ljust(2049), "evaluate_request"),
         ("identity behind a good one", f'{{"elements":["{e}","{IDENTITY.hex()}"]}}', "element"),
     ]:
         agree(name, reason, refusal(messages.decode_request, text.encode()))

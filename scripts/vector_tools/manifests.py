@@ -118,7 +118,6 @@ def _members(content: Vector) -> Iterator[str]:
 
 # Members that the signed text may leave out without the reason being manifest_malformed.
 _VERSIONED: Final = {"protocol", "suite"}
-_TAKEN_AS_KNOWN: Final = {"slow_hash.algorithm", "slow_hash.version", "slow_hash.lanes"}
 
 _TIMES: Final = [
     ("a date alone", "2026-11-01"),
@@ -127,6 +126,11 @@ _TIMES: Final = [
     ("a space for T", "2026-11-01 08:00:00Z"),
     ("no Z", "2026-11-01T08:00:00"),
     ("a space behind", "2026-11-01T08:00:00Z "),
+    ("lower case", "2026-11-01t08:00:00z"),
+    ("single digits", "2026-1-1T8:0:0Z"),
+    ("Arabic-Indic digits", "٢٠٢٦-11-01T08:00:00Z"),
+    ("year 1999", "1999-12-31T23:59:59Z"),
+    ("year 1", "0001-01-01T00:00:00Z"),
     ("month 13", "2026-13-01T08:00:00Z"),
     ("30 February", "2026-02-30T08:00:00Z"),
     ("29 February of a common year", "2026-02-29T08:00:00Z"),
@@ -166,9 +170,8 @@ def bad_bodies(content: Vector) -> Iterator[tuple[str, bytes, str]]:
     yield "another suite", changed(content, "suite", "P256-SHA256"), version
     yield "suite missing", changed(content, "suite", MISSING), version
     for path in _members(content):
-        if path not in _VERSIONED | _TAKEN_AS_KNOWN:
-            yield f"{path} missing", changed(content, path, MISSING), malformed
         if path not in _VERSIONED:
+            yield f"{path} missing", changed(content, path, MISSING), malformed
             yield f"{path} of another type", changed(content, path, {"x": [True]}), malformed
     for path in ("more", "slow_hash.more", "kinds.0.more", "datasets.0.more"):
         yield f"a member more: {path}", changed(content, path, 1), malformed
@@ -195,6 +198,7 @@ def bad_bodies(content: Vector) -> Iterator[tuple[str, bytes, str]]:
     yield "another algorithm", changed(content, "slow_hash.algorithm", "argon2i"), malformed
     yield "another version of the algorithm", changed(content, "slow_hash.version", 16), malformed
     yield "two lanes", changed(content, "slow_hash.lanes", 2), malformed
+    yield "lanes true", changed(content, "slow_hash.lanes", True), malformed
     yield "33 data classes", changed(content, "data_classes", DATA_CLASSES + [str(i) for i in range(17)]), malformed
     yield "a data class twice", changed(content, "data_classes", [*content["data_classes"], "Names"]), malformed
     yield "a kind twice", changed(content, "kinds", [content["kinds"][0]] * 2), malformed
@@ -205,6 +209,8 @@ def bad_bodies(content: Vector) -> Iterator[tuple[str, bytes, str]]:
     yield "entries_per_bucket 0", changed(content, "kinds.0.entries_per_bucket", 0), malformed
     yield "page above 16 MiB", changed(content, "kinds.0.entries_per_bucket", 699_050), malformed
     yield "members_min -1", changed(content, "kinds.0.members_min", -1), malformed
+    yield "integer of 5000 digits", good.replace(b'"rows_read":12', b'"rows_read":' + b"9" * 5000, 1), malformed
+    yield "rows_read 2^53", good.replace(b'"rows_read":12', b'"rows_read":9007199254740992', 1), malformed
     yield "rows_read -1", changed(content, "datasets.0.rows_read", -1), malformed
     yield "rows_rejected -1", changed(content, "datasets.0.rows_rejected", {"format": -1}), malformed
     yield (
@@ -222,7 +228,7 @@ def bad_bodies(content: Vector) -> Iterator[tuple[str, bytes, str]]:
         yield f"kind name {value!r}", changed(content, "kinds.0.kind", value), malformed
     for value in ("", "Alpha", "-a", "a/b", "a b", "a\n", "é", "a" * 65):
         yield f"dataset name {value!r}", changed(content, "datasets.0.name", value), malformed
-    for value in ("2025-4", "25", "2025-04-08T00:00:00Z", "2025-04-", "April 2025", ""):
+    for value in ("2025-4", "25", "2025-04-08T00:00:00Z", "2025-04-", "April 2025", "٢٠٢٥", ""):
         yield f"date {value!r}", changed(content, "datasets.0.date", value), malformed
     for value in ("EN", "e", "english", "en_GB", "en-", ""):
         yield f"language {value!r}", changed(content, "datasets.0.title", {value: "Title"}), malformed

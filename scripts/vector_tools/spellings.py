@@ -48,7 +48,8 @@ GOOD: Final[Sequence[tuple[str, str, str, str]]] = [
     ("already filled", "social_security", "000000007", "000000007"),
     ("Arabic-Indic digits", "social_security", "١٢٣٤٥٦٧٨٩", "123456789"),
     ("apostrophe of a spreadsheet's text cell", "social_security", "'012345678", "012345678"),
-    ("grouped with dots", "social_security", "123.456.789", "123456789"),
+    ("thousands of a Swiss spreadsheet", "social_security", "1'234'567", "001234567"),
+    ("text formula of a spreadsheet", "social_security", '="012345678"', "012345678"),
     ("quoted", "social_security", '"123456789"', "123456789"),
     ("national", "phone", "0612345678", "612345678"),
     ("without the 0", "phone", "612345678", "612345678"),
@@ -100,7 +101,7 @@ GOOD: Final[Sequence[tuple[str, str, str, str]]] = [
 BAD: Final[Sequence[tuple[str, str, str, str]]] = [
     ("nothing", "national_id", "", "empty"),
     ("white space", "phone", " \t\r\n\u00a0\u3000", "empty"),
-    ("separators", "social_security", "-- / .", "empty"),
+    ("separators", "phone", "-- / .", "empty"),
     ("marks", "bank_account", "\u200b\ufeff\u2066\u2069", "empty"),
     ("white space", "email", "   ", "empty"),
     ("513 code points", "phone", " " * 503 + "0612345678", "too_long"),
@@ -146,6 +147,21 @@ BAD: Final[Sequence[tuple[str, str, str, str]]] = [
     ("exponent without a sign", "social_security", "123E6", "spreadsheet_number"),
     ("spaces around", "social_security", " 12345678.0 ", "spreadsheet_number"),
     ("Arabic-Indic digits and a point", "social_security", "١٢٣٤٥.٠", "spreadsheet_number"),
+    ("Arabic decimal separator", "social_security", "12345678٫0", "spreadsheet_number"),
+    ("Arabic digits and decimal separator", "phone", "٦١٢٣٤٥٦٧٫٨", "spreadsheet_number"),
+    ("thousands and decimals", "social_security", "1,234,567.00", "spreadsheet_number"),
+    ("thousands and decimals, dots first", "social_security", "1.234.567,00", "spreadsheet_number"),
+    ("thousands by spaces, decimals", "social_security", "1 234 567,00", "spreadsheet_number"),
+    ("thousands by no-break spaces, decimals", "phone", "61 234 567,8", "spreadsheet_number"),
+    ("thousands by apostrophes, decimals", "social_security", "1'234'567.0", "spreadsheet_number"),
+    ("decimals behind a middle dot", "social_security", "12345678·0", "unexpected_character"),
+    ("grouped with dots", "social_security", "123.456.789", "unexpected_character"),
+    ("negative", "social_security", "-1234567", "unexpected_character"),
+    ("negative in brackets", "social_security", "(123456)", "unexpected_character"),
+    ("date with slashes", "social_security", "12/03/1990", "unexpected_character"),
+    ("date with dashes", "social_security", "2024-05-01", "unexpected_character"),
+    ("letter and date", "national_id", "A 12/03/90", "unexpected_character"),
+    ("letter and dotted date", "national_id", "A 12.03.90", "unexpected_character"),
     ("Devanagari digits", "social_security", "१२३४५६७८९", "unexpected_character"),
     ("exponent", "phone", "6.12E+08", "spreadsheet_number"),
     ("exponent with a comma", "phone", "6,12E+08", "spreadsheet_number"),
@@ -212,25 +228,24 @@ def _range(first: str, last: str) -> range:
     return range(int(first[2:], 16), int(last[2:], 16) + 1)
 
 
-def _listed() -> Iterator[tuple[str, str, str]]:
-    """Yield a name, a text and its canonical form for both ends of every range, and for every mapped character."""
-    for name in ("marks", "spaces", "separators"):
-        for pair in RULES[name]:
-            for point in dict.fromkeys(pair):
-                c = chr(int(point[2:], 16))
-                yield f"{name} {point}", f"{c}AB12{c}3456{c}", "AB123456"
+def _listed() -> Iterator[tuple[str, str, str, str]]:
+    """Yield name, kind, text and canonical form for both ends of every range, and for every mapped character."""
+    for name, ranges in {"marks": RULES["marks"], **RULES["groups"]}.items():
+        for point in (point for pair in ranges for point in dict.fromkeys(pair)):
+            c = chr(int(point[2:], 16))
+            yield f"{name} {point}", "phone", f"{c}0612{c}345678{c}", "612345678"
     for first, last, target in RULES["map"]:
         for offset, c in enumerate(map(chr, _range(first, last))):
             ascii_character = chr(int(target[2:], 16) + offset)
             if ascii_character.isdigit():
-                yield f"map U+{ord(c):04X}", f"AB1{c}", f"AB1{ascii_character}"
+                yield f"map U+{ord(c):04X}", "national_id", f"AB1{c}", f"AB1{ascii_character}"
             elif ascii_character.isalpha():
-                yield f"map U+{ord(c):04X}", f"{c}B1", f"{ascii_character.upper()}B1"
+                yield f"map U+{ord(c):04X}", "national_id", f"{c}B1", f"{ascii_character.upper()}B1"
 
 
 def _beside() -> Iterator[tuple[str, str]]:
     """Yield a name and a text for the neighbours of every range that are in no range and no ASCII."""
-    tables = [RULES[name] for name in ("map", "marks", "spaces", "separators")]
+    tables = [RULES["map"], RULES["marks"], *RULES["groups"].values()]
     listed = {c for table in tables for first, last, *_ in table for c in _range(first, last)}
     for beside in sorted({near for c in listed for near in (c - 1, c + 1)} - listed):
         if beside >= 128:
@@ -274,7 +289,7 @@ CODE_POINTS: Final = (
 def identifiers() -> Vector:
     good = [*GOOD]
     good += [("plain number", kind, text, form) for kind, (text, form) in NUMBERS.items()]
-    good += [(name, "national_id", text, form) for name, text, form in _listed()]
+    good += _listed()
     bad = [*BAD, *((name, "national_id", text, "unexpected_character") for name, text in _beside())]
     for name, kind, text, form in good:
         agree(f"{kind}: {name}", form, identify(kind, text).canonical)
