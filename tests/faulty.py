@@ -25,7 +25,7 @@ from breachcheck.exposure import DataClass, Flag, mask_of
 from breachcheck.protocol import bucket, entry, manifest, merkle, messages, oprf
 from breachcheck.protocol.entry import Payload
 from breachcheck.protocol.identifier import KINDS, identify
-from breachcheck.protocol.parameters import TESTING_ONLY, SlowHash
+from breachcheck.protocol.parameters import PROTOCOL, SUITE, TESTING_ONLY, SlowHash
 from breachcheck.protocol.server import Evaluator
 from breachcheck.protocol.slow_hash import slow_hash
 
@@ -116,6 +116,8 @@ class Steward:
             )
         created = (datetime.now(UTC) - age).replace(microsecond=0)
         content = manifest.Manifest(
+            protocol=PROTOCOL,
+            suite=SUITE,
             release=release,
             created=created,
             valid_until=created + life,
@@ -518,7 +520,7 @@ class FaultyService:
             self.before("evaluate")
             answer = self.evaluator.answer(messages.decode_request(body))
             return Question(self, "evaluate", body, Answer(answer, JSON))
-        match = re.fullmatch(r"GET /here/v1/releases/(\d+)/buckets/([a-z_]+)/(0|[1-9a-f][0-9a-f]*) HTTP/1.1", line)
+        match = re.fullmatch(r"GET /here/v1/releases/(\d+)/buckets/([a-z_]+)/([0-9a-f]{6}) HTTP/1.1", line)
         if match:
             self.before("page")
             if int(match[1]) != self.release.manifest.release:

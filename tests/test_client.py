@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import email.utils
+import fcntl
 import hashlib
 import json
 import logging
@@ -51,7 +52,7 @@ from breachcheck.protocol import manifest, messages, oprf
 from breachcheck.protocol.encoding import encode
 from breachcheck.protocol.entry import Payload
 from breachcheck.protocol.identifier import identify
-from breachcheck.protocol.parameters import ENTRY_LENGTH, STANDARD, TESTING_ONLY
+from breachcheck.protocol.parameters import ENTRY_LENGTH, STANDARD, TESTING_ONLY, SlowHash
 from breachcheck.protocol.server import Evaluator
 from breachcheck.protocol.slow_hash import slow_hash
 from tests import faulty as f
@@ -497,7 +498,9 @@ UNTRUE_MANIFESTS: dict[str, tuple[Callable[[Steward, Release], Fault], Reason]] 
         R.MANIFEST_MALFORMED,
     ),
     "with a weak slow hash": (
-        lambda s, r: signed(s, r, slow_hash=manifest.SlowHashParameters(name="standard", memory_kib=8, passes=1)),
+        lambda s, r: signed(
+            s, r, slow_hash=manifest.SlowHashParameters.of(SlowHash("standard", memory_kib=8, passes=1))
+        ),
         R.MANIFEST_PARAMETERS,
     ),
     "with other rules": (
@@ -1132,7 +1135,6 @@ def test_a_memory_that_cannot_be_read_or_written_stops_the_check(
 def test_a_memory_that_is_held_by_another_for_too_long_stops_the_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fcntl = pytest.importorskip("fcntl")
     monkeypatch.setattr("breachcheck.client.memory._LOCK_PATIENCE", 0.1)
     with (tmp_path / "memory.json.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -1162,13 +1164,13 @@ def test_many_clients_at_once_never_lower_the_memory(tmp_path: Path) -> None:
     path = tmp_path / "memory.json"
     program = (
         "import sys; from pathlib import Path; from breachcheck.client.memory import ReleaseMemory\n"
-        "for n in range(int(sys.argv[2]), 60, 3): ReleaseMemory(Path(sys.argv[1])).remember(bytes(32), n)"
+        "for n in range(int(sys.argv[2]), 60, 2): ReleaseMemory(Path(sys.argv[1])).remember(bytes(32), n)"
     )
-    processes = [subprocess.Popen([sys.executable, "-c", program, path, str(first)]) for first in (1, 2, 3)]
+    processes = [subprocess.Popen([sys.executable, "-c", program, path, str(first)]) for first in (1, 2)]
     seen = [0]
     while any(process.poll() is None for process in processes):
         seen.append(ReleaseMemory(path).last_seen(bytes(32)))
-    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert [process.returncode for process in processes] == [0, 0]
     assert seen == sorted(seen)
     assert ReleaseMemory(path).last_seen(bytes(32)) == 59
 
@@ -1247,7 +1249,7 @@ damages = st.lists(
 
 @pytest.mark.parametrize("whole", [True, False], ids=["anywhere on the wire", "in a body of right length"])
 @given(what=st.sampled_from(WHATS), who=st.sampled_from([MEMBER, NON_MEMBER]), changes=damages)
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_corruption_is_ever_read_as_a_verdict(
     service: FaultyService,
     steward: Steward,

@@ -925,7 +925,7 @@ def test_worked_example_of_the_specification() -> None:
     assert encode("bucket", kind.encode()) == octets("info of the bucket")
     locator = entry.locate(y, kind)
     assert f"{locator:016x}" == example["locator"][0]
-    assert [f"{bucket.Layout(b, 1).bucket_of(locator):x}" for b in (0, 1, 13, 24)] == example[
+    assert [f"{bucket.Layout(b, 1).bucket_of(locator):06x}" for b in (0, 1, 13, 24)] == example[
         "bucket for b = 0, 1, 13, 24"
     ]
     info = encode("entry", b"cnss-2025", (7).to_bytes(8, "big"))

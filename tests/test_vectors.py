@@ -296,7 +296,7 @@ def test_widest(vector: Vector) -> None:
 def open_page(vector: Vector) -> bytes:
     layout = bucket.Layout(vector["prefix_bits"], vector["entries_per_bucket"])
     assert layout.page_length == vector["page_length"]
-    assert f"{vector['bucket']:x}" == vector["name_in_url"]
+    assert f"{vector['bucket']:06x}" == vector["name_in_url"]
     return bucket.open_page(octets(vector["page"]), layout, vector["bucket"], octets(vector["root"]))
 
 
@@ -362,7 +362,7 @@ def verdict_of(vector: Vector) -> tuple[str, Vector]:
         located = client.locate(blinded, octets(vector["response"]))
         stage = "bucket"
         assert messages.encode_request([element]) == octets(vector["request"])
-        path = f"/v1/releases/{manifest.release}/buckets/{located.table.kind}/{located.bucket:x}"
+        path = f"/v1/releases/{manifest.release}/buckets/{located.table.kind}/{located.bucket:06x}"
         assert path == vector["path"]
         verdict = client.conclude(located, octets(vector["page"]))
     except InputError as error:

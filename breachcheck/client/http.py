@@ -276,7 +276,7 @@ class HttpTransport:
         Raises:
             TransportError: `bucket_length`, or with a word of the table above.
         """
-        path = f"/v1/releases/{release}/buckets/{kind}/{bucket:x}"
+        path = f"/v1/releases/{release}/buckets/{kind}/{bucket:06x}"
         return self._carry(_Request(path, _OCTETS, length, exactly=True), deadline)
 
     def close(self) -> None:

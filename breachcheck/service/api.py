@@ -20,7 +20,7 @@ from breachcheck.service.state import Shelf, State, Table
 
 _LOG = logging.getLogger(__name__)
 
-_BUCKET: Final = re.compile("0|[1-9a-f][0-9a-f]{0,5}")
+_BUCKET: Final = re.compile("[0-9a-f]{6}")
 _RANGE: Final = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
 _FRESH: Final = "public, max-age=60"
 
@@ -43,9 +43,9 @@ _Kind = Annotated[
 _Bucket = Annotated[
     str,
     Path(
-        description="Number of the bucket, in lower-case hexadecimal without leading zeros",
+        description="Number of the bucket, as six hexadecimal digits in lower case",
         json_schema_extra={"pattern": f"^({_BUCKET.pattern})$"},
-        examples=["1f"],
+        examples=["00001f"],
     ),
 ]
 _Name = Annotated[str, Path(description="Name of the breach", examples=["cnss-2025"])]

@@ -69,7 +69,7 @@ TABLE: Final[Mapping[str, Problem]] = {
             "bucket",
             404,
             "No such bucket",
-            "A bucket is named by its number in lower-case hexadecimal without leading zeros.",
+            "A bucket is named by its number as six hexadecimal digits in lower case.",
         ),
         Problem("breach", 404, "No such breach", "The breaches of this release are listed at /v1/breaches."),
         Problem("method", 405, "Not with this method", "The methods allowed here stand in the Allow header."),

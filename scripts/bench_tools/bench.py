@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -22,7 +22,6 @@ class Bench:
     folder: Path
     quick: bool
     say: Callable[[str], None]
-    _worlds: dict[tuple[int, str], World] = field(default_factory=dict)
 
     @cached_property
     def limit(self) -> Path:
@@ -46,18 +45,19 @@ class Bench:
 
     def world(self, people: int, parameters: SlowHash) -> World:
         """Return a leak about `people` and a release made from it."""
-        key = people, parameters.name
-        if key not in self._worlds:
-            world = World(self.folder / f"{people}-{parameters.name}", people)
+        world = World(self.folder / f"{people}-{parameters.name}", people)
+        if not world.releases.exists():
             self.say(f"synthesising and ingesting a leak about {people:,} people ({parameters.name})")
             world.synth()
             world.ingest(parameters)
-            self.keep(world, parameters)
-        return self._worlds[key]
+        return world
 
-    def keep(self, world: World, parameters: SlowHash) -> None:
-        """Keep a world that has its release, for whoever wants one of its size."""
-        self._worlds[world.people, parameters.name] = world
+    def leak(self, people: int, parameters: SlowHash) -> World:
+        """Return a leak about `people`, of which `world` will find the release that is made of it."""
+        world = World(self.folder / f"{people}-{parameters.name}", people)
+        self.say(f"synthesising a leak about {people:,} people")
+        world.synth()
+        return world
 
 
 class Figures(NamedTuple):

@@ -62,10 +62,7 @@ def _memory(smaller: IngestFigures, larger: IngestFigures) -> list[Comparison]:
 def measure(bench: Bench) -> Figures:
     """Ingest two leaks by turns, each time anew, with parameters under which the evaluation does not hide the rest."""
     sizes = (500, 2_000) if bench.quick else (20_000, 100_000)
-    worlds = [World(bench.folder / f"ingest-{people}", people) for people in sizes]
-    for world in worlds:
-        bench.say(f"synthesising a leak about {world.people:,} people")
-        world.synth()
+    worlds = [bench.leak(people, TESTING_ONLY) for people in sizes]
 
     def ingest(world: World) -> IngestFigures:
         bench.say(f"ingesting a leak about {world.people:,} people")
@@ -73,8 +70,6 @@ def measure(bench: Bench) -> Figures:
 
     measures = {str(world.people): partial(ingest, world) for world in worlds}
     best = interleaved_by(measures, 1 if bench.quick else 2, _better)
-    for world in worlds:
-        bench.keep(world, TESTING_ONLY)
     smaller, larger = (best[str(people)] for people in sizes)
     rows = [*_times(sizes[0], smaller), *_times(sizes[1], larger), *_memory(smaller, larger)]
     return Figures("Ingest, without slow hash and OPRF", rows)

@@ -96,7 +96,7 @@ def _buckets(
             [kinds.index(KIND), random.randrange(layout.buckets)],
         ).fetchone()
 
-    path = f"/v1/releases/{release.manifest.release}/buckets/{KIND}/{BUCKET:x}"
+    path = f"/v1/releases/{release.manifest.release}/buckets/{KIND}/{BUCKET:06x}"
     return {
         "bucket": partial(_over_http, bench, service, path),
         "bucket, nginx": partial(_over_http, bench, static, f"/{BUCKET}"),

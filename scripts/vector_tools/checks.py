@@ -114,7 +114,7 @@ def check_of(name: str, release: Release, kind: str, text: str, verdict: Vector,
         "blind": BLIND.hex(),
         "request": request([blinded]).hex(),
         "response": response(evaluated, proof).hex(),
-        "path": f"/v1/releases/{release.content['release']}/buckets/{kind}/{number:x}",
+        "path": f"/v1/releases/{release.content['release']}/buckets/{kind}/{number:06x}",
         "page": release.pages[kind][number].hex(),
         "verdict": verdict,
     }

@@ -223,7 +223,7 @@ def _page(name: str, layout: bucket.Layout, number: int, root: bytes, octets: by
         "entries_per_bucket": layout.entries_per_bucket,
         "page_length": layout.entries_per_bucket * 24 + layout.prefix_bits * 32,
         "bucket": number,
-        "name_in_url": f"{number:x}",
+        "name_in_url": f"{number:06x}",
         "root": root.hex(),
         "page": octets.hex(),
     }
