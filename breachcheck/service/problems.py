@@ -127,8 +127,10 @@ async def _refused(_: Request, error: Exception) -> Response:
 async def _http(_: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         return render(INTERNAL)
-    allowed = (error.headers or {}).get("Allow", "")
-    headers = {"allow": allowed.replace("GET", "GET, HEAD")} if allowed else None
+    allowed = {method.strip() for method in (error.headers or {}).get("Allow", "").split(",")} - {""}
+    if "GET" in allowed:
+        allowed.add("HEAD")  # FastAPI leaves it out
+    headers = {"allow": ", ".join(sorted(allowed))} if allowed else None
     return render(_BY_STATUS.get(error.status_code, INTERNAL), headers)
 
 

@@ -22,7 +22,7 @@ from uvicorn.server import ServerState
 
 from breachcheck.config import Role, Settings
 from breachcheck.errors import InputError, ReleaseError
-from breachcheck.keys import read_evaluator
+from breachcheck.keys import PUBLISHER_PUB, read_evaluator, read_publisher_key
 from breachcheck.protocol.parameters import TESTING_ONLY
 from breachcheck.protocol.server import Evaluator
 from breachcheck.service.app import SECURITY, create_app
@@ -264,7 +264,14 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _open(settings: Settings) -> tuple[Release | None, Evaluator | None]:
+def _publisher_key(settings: Settings) -> bytes | None:
+    path = settings.publisher_key or (settings.keys and settings.keys / PUBLISHER_PUB)
+    if path is None or (settings.publisher_key is None and not path.exists()):
+        return None  # the release is served as it is, and the pages say that they cannot check
+    return read_publisher_key(path)
+
+
+def _open(settings: Settings, publisher_key: bytes | None) -> tuple[Release | None, Evaluator | None]:
     evaluator = release = None
     if settings.role is not Role.BUCKETS:
         if settings.keys is None:
@@ -273,7 +280,7 @@ def _open(settings: Settings) -> tuple[Release | None, Evaluator | None]:
     if settings.role is not Role.EVALUATOR:
         if settings.releases is None:
             raise InputError("settings", f"releases: the role {settings.role} needs the folder of the releases")
-        release = open_release(settings.releases)
+        release = open_release(settings.releases, publisher_key)
         if release.manifest.parameters == TESTING_ONLY and not settings.allow_testing_parameters:
             raise ReleaseError(
                 "testing_parameters",
@@ -304,13 +311,14 @@ def serve(settings: Settings) -> None:
     """
     most = _harden(settings.max_connections)
     with contextlib.closing(_listen(settings.host, settings.port)) as listener:
-        release, evaluator = _open(settings)
+        publisher_key = _publisher_key(settings)
+        release, evaluator = _open(settings, publisher_key)
         _log_to_stderr(settings.log_level)
         host, port = listener.getsockname()[:2]
         what = f"release {release.manifest.release}" if release else "evaluations"
         where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         config = uvicorn.Config(
-            create_app(settings, release, evaluator),
+            create_app(settings, release, evaluator, publisher_key),
             http=Connection,
             ws="none",
             lifespan="off",

@@ -35,9 +35,10 @@ def measure(bench: Bench) -> Figures:
 
     def limit() -> float:
         """Return the milliseconds that C takes for the group operations of one check, the evaluator's included."""
-        seconds = bench.seconds / 4
         calls = {"blind_evaluate_1": 1, "hash_to_group": 1, "scalarmult": _MULTIPLICATIONS}
-        return sum(count * 1e3 / limit_rate(bench.limit, name, seconds, cores=core) for name, count in calls.items())
+        return sum(
+            count * 1e3 / limit_rate(bench.limit, name, bench.seconds / 4, cores=core) for name, count in calls.items()
+        )
 
     with world.service(server) as service, Client(service.url, publisher_key=world.publisher) as client, pinned(core):
         if not isinstance(client.check(KIND, nonmember(KIND, 0)), NotFound):

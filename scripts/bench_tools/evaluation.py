@@ -64,7 +64,7 @@ def measure(bench: Bench) -> Figures:
             {
                 "limit": lambda: limit_rate(bench.limit, "evaluate", bench.seconds, cores=core),
                 "ours": ours,
-                "engine": lambda: _engine_rate(engine, task, _batches(bench.seconds)),
+                "engine": lambda: _engine_rate(engine, task, _batches(2 * bench.seconds)),
             },
             bench.rounds,
         )

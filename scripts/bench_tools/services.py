@@ -153,7 +153,7 @@ def measure(bench: Bench) -> Figures:
         service = running.enter_context(world.service(server))
         bench.say("putting load on service and nginx")
         measures = _evaluations(bench, service, world) | _buckets(bench, service, release, database, static)
-        best = interleaved_loads(measures, 1 if bench.quick else 4)
+        best = interleaved_loads(measures, 1 if bench.quick else 5)
     errors = {what: seen.errors for what, seen in best.items() if seen.errors}
     if errors:
         raise ToolError(f"answers that were none: {errors}")
