@@ -27,14 +27,15 @@ def test_by_default_it_listens_on_loopback_believes_no_proxy_and_rations() -> No
 
 def test_every_setting_has_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in {
-        "RELEASES": "/r", "KEYS": "/k", "HOST": "::1", "PORT": "0", "ROLE": "buckets", "ALLOW_TESTING_PARAMETERS": "1",
+        "RELEASES": "/r", "KEYS": "/k", "PUBLISHER_KEY": "/p", "HOST": "::1", "PORT": "0", "ROLE": "buckets",
+        "ALLOW_TESTING_PARAMETERS": "1",
         "DAILY_CAP": "7", "ADDRESS_CAP": "0", "TRUSTED_PROXIES": "10.0.0.1, 10.1.0.0/16,::1", "MAX_CONNECTIONS": "99",
         "KEEP_ALIVE": "1", "REQUEST_TIMEOUT": "2", "STOP_TIMEOUT": "3", "LOG_LEVEL": "debug",
     }.items():  # fmt: skip
         monkeypatch.setenv(f"BREACHCHECK_{name}", text)
     assert load().model_dump() == {
-        "releases": Path("/r"), "keys": Path("/k"), "host": "::1", "port": 0, "role": Role.BUCKETS,
-        "allow_testing_parameters": True, "daily_cap": 7, "address_cap": 0,
+        "releases": Path("/r"), "keys": Path("/k"), "publisher_key": Path("/p"), "host": "::1", "port": 0,
+        "role": Role.BUCKETS, "allow_testing_parameters": True, "daily_cap": 7, "address_cap": 0,
         "trusted_proxies": ("10.0.0.1", "10.1.0.0/16", "::1"), "max_connections": 99, "keep_alive": 1,
         "request_timeout": 2, "stop_timeout": 3, "log_level": "debug",
     }  # fmt: skip

@@ -632,6 +632,7 @@ def test_a_page_that_is_not_what_was_published_is_never_sent(world: World, tmp_p
         pages.unlink()
         answer = process.get("/v1/releases/1/phone.bin")
         assert (answer.status, word(answer)) == (500, "internal")
+        assert answer.headers["x-content-type-options"] == "nosniff"
         output = process.output.read_text()
         assert output.count("damaged") == 1
         assert str(releases) not in output  # of a fault of ours, only kind and place are logged
@@ -993,7 +994,11 @@ def test_a_signal_stops_it_cleanly_whoever_is_connected(
         ({"role": "buckets"}, "settings: releases: "),
         ({"role": "evaluator"}, "settings: keys: "),
         ({"role": "buckets", "releases": "RELEASES", "allow_testing_parameters": False}, "testing_parameters: "),
-        ({"releases": "RELEASES", "keys": "OTHER"}, "keys: the evaluator's key is not the one"),
+        ({"releases": "RELEASES", "keys": "OTHER"}, "manifest: manifest_signature"),
+        (
+            {"releases": "RELEASES", "keys": "OTHER", "publisher_key": "PUBLISHER"},
+            "keys: the evaluator's key is not the one",
+        ),
         ({"releases": "RELEASES", "keys": "OPEN"}, "keys: evaluator.key must be 0600"),
         ({"releases": "EMPTY", "keys": "KEYS"}, "no_release: "),
         ({"role": "buckets", "releases": "RELEASES", "host": "192.0.2.1"}, "listen: 192.0.2.1 port 0: "),
@@ -1001,7 +1006,7 @@ def test_a_signal_stops_it_cleanly_whoever_is_connected(
     ],
 )
 def test_what_must_not_be_served_is_not(world: World, tmp_path: Path, options: dict[str, Any], message: str) -> None:
-    places = {"RELEASES": world.releases, "KEYS": world.keys, "EMPTY": tmp_path / "empty"}
+    places = {"RELEASES": world.releases, "KEYS": world.keys, "PUBLISHER": world.publisher, "EMPTY": tmp_path / "empty"}
     for name in ("OTHER", "OPEN"):
         places[name] = tmp_path / name
         keys.init(places[name])

@@ -53,7 +53,7 @@ def accept_manifest(signed: bytes, publisher_key: bytes, now: datetime, last_see
         ProtocolError: `manifest_*` or `release_rolled_back`.
     """
     manifest = open_signed(signed, publisher_key)
-    if now > manifest.valid_until:
+    if now.replace(microsecond=0) > manifest.valid_until:
         raise ProtocolError(Reason.MANIFEST_EXPIRED)
     if now < manifest.created - CLOCK_SKEW:
         raise ProtocolError(Reason.MANIFEST_NOT_YET_VALID)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib import metadata
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from breachcheck import web
@@ -28,7 +29,7 @@ SECURITY: Final[Headers] = [
 # could do with it, its author's own program can do as well: closing it would keep out only honest developers.
 _CORS: Final[Headers] = [
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"ETag, Retry-After"),
+    (b"access-control-expose-headers", b"Content-Range, ETag, Retry-After"),
 ]
 _PREFLIGHT: Final[Headers] = [
     (b"access-control-allow-methods", b"GET, HEAD, POST"),
@@ -102,16 +103,15 @@ class Service(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
-        if not self.openapi_schema:
-            document = super().openapi()
-            schemas = document["components"]["schemas"]
-            for operation in (one for path in document["paths"].values() for one in path.values()):
-                operation["responses"].pop("422", None)  # FastAPI's own; here such a path is a 404
-            for unused in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(unused, None)
-            schemas["Problem"] = problems.SCHEMA
-            schemas["EvaluateRequest"] = EvaluateRequest.model_json_schema()
-        return self.openapi_schema or {}
+        document = super().openapi()
+        schemas = document["components"]["schemas"]
+        for operation in (one for path in document["paths"].values() for one in path.values()):
+            operation["responses"].pop("422", None)  # FastAPI's own; here such a path is a 404
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        schemas["Problem"] = problems.SCHEMA
+        schemas["EvaluateRequest"] = EvaluateRequest.model_json_schema()
+        return document
 
 
 def create_app(
@@ -132,6 +132,7 @@ def create_app(
         description=_DESCRIPTION,
         version=_version(),
         openapi_tags=_TAGS,
+        openapi_url=None,  # FastAPI's own route renders the document anew for each request
         docs_url=None,  # their pages load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,  # a redirect repeats the path
@@ -147,8 +148,18 @@ def create_app(
         app.include_router(
             web.router(lambda: state.shelf.manifest if state.shelf else None, publisher_key, state.reasons)
         )
+    app.add_api_route("/openapi.json", _description(app), include_in_schema=False)
     app.add_middleware(Lane, routes=[route for router in express for route in router.routes])
     return app
+
+
+def _description(app: FastAPI) -> Callable[[], Awaitable[Response]]:
+    document = json.dumps(app.openapi(), ensure_ascii=False).encode()
+
+    async def description() -> Response:
+        return Response(document, headers={"cache-control": "public, max-age=300"}, media_type="application/json")
+
+    return description
 
 
 def _version() -> str:

@@ -79,6 +79,8 @@ def evaluation(state: State) -> APIRouter:
             raise
         counts.evaluations += 1
         counts.elements += len(elements)
+        # On the event loop: in threads the same work takes 1.4 times the processor time, as the interpreter's lock is
+        # handed over a dozen times in 0.2 ms. More processes, not threads, make use of more cores.
         answer = state.evaluator.answer(elements)
         return Answer(answer, [_JSON, length(len(answer)), NO_STORE])
 

@@ -76,7 +76,9 @@ class World:
         """Make keys, ledger and release anew. Raises ToolError if that fails."""
         for folder in (self.keys, self.releases):
             shutil.rmtree(folder, ignore_errors=True)
-        command = [sys.executable, "-m", "bench_tools.ingest_run", str(self.folder), parameters.name]
+        # Not with -m: each worker would import the main module anew, with much that no worker of the program has.
+        code = "from bench_tools.ingest_run import main; main()"
+        command = [sys.executable, "-c", code, str(self.folder), parameters.name]
         path = os.pathsep.join([str(SCRIPTS), str(SCRIPTS.parent)])
         done = subprocess.run(
             command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
