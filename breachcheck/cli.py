@@ -6,16 +6,19 @@ import os
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from types import TracebackType
+from typing import Annotated, Any, Final, Literal, NoReturn
 
 import typer
 
-from breachcheck.errors import BreachcheckError, InputError
+from breachcheck.errors import BreachcheckError, InputError, ReleaseError
 
 NOT_FOUND: Final = 0
 EXPOSED: Final = 1
 USAGE: Final = 2
 COULD_NOT: Final = 3
+_UsageError: Any = typer.BadParameter.__mro__[2]  # ClickException, which typer keeps to itself
+_MAX_LINE: Final = 4096  # bytes of an identifier on standard input
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -131,7 +134,7 @@ def ingest(
 
     hardening.harden()
     job = Job(tuple(files), read_mapping(mapping), dataset, read_about(about) if about else About())
-    steward = room.read_steward(keys)
+    steward = room.read_steward(keys, releases)
     policy = Policy(k_members, k_population, timedelta(days=valid_days), grow)
     slow_hash = SLOW_HASHES[parameters]
     with (
@@ -227,7 +230,7 @@ def check(
     from breachcheck.exposure import Exposed, NotFound
     from breachcheck.keys import read_publisher_key
 
-    text = typer.prompt(kind, err=True) if sys.stdin.isatty() else sys.stdin.readline()
+    text = _identifier(kind)
     try:
         with Client(
             url, publisher_key=read_publisher_key(publisher_key), memory=memory or _memory(), timeout=timeout
@@ -250,9 +253,23 @@ def check(
             raise typer.Exit(COULD_NOT)
 
 
+def _identifier(kind: str) -> str:
+    if sys.stdin is None:
+        raise InputError("no_input", "the identifier is read from standard input, which is closed")
+    if sys.stdin.isatty():
+        text: str = typer.prompt(kind, err=True)
+        return text
+    # Octets that are no text become lone surrogates, which stand in no identifier.
+    return sys.stdin.buffer.readline(_MAX_LINE).decode("utf-8", "surrogateescape")
+
+
 def _memory() -> Path:
     state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "breachcheck" / "releases.json"
+    try:
+        folder = Path(state) if state else Path.home() / ".local" / "state"
+    except RuntimeError:
+        raise ReleaseError("release_memory", "there is no home folder: name a file with --memory") from None
+    return folder / "breachcheck" / "releases.json"
 
 
 @app.command()
@@ -269,15 +286,40 @@ def demo(
 
 
 def main() -> None:
-    """Run the command line, and turn every error into one line and an exit code."""
+    """Run the command line, and turn every error into one line and an exit code.
+
+    Exit code 1 says "exposed", so nothing else may end with it: neither Python's own end by an exception, nor a closed
+    pipe.
+    """
+    sys.excepthook = _last_resort
     try:
-        app()
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+    except typer.Abort:
+        _end("stopped before there was a result", COULD_NOT)
+    except _UsageError as error:
+        error.show()
+        sys.exit(USAGE)
     except BreachcheckError as error:
-        sys.stderr.write(f"breachcheck: {error}\n")
-        sys.exit(USAGE if isinstance(error, InputError) else COULD_NOT)
+        _end(str(error), USAGE if isinstance(error, InputError) else COULD_NOT)
     except OSError as error:
-        sys.stderr.write(f"breachcheck: {error.filename or 'a file'}: {error.strerror}\n")
-        sys.exit(COULD_NOT)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to write to a closed pipe would end in another code
+        _end(f"{error.filename or 'a file or pipe'}: {error.strerror}", COULD_NOT)
     except KeyboardInterrupt:
-        sys.stderr.write("breachcheck: stopped\n")
-        sys.exit(130)
+        _end("stopped", 130)
+    sys.exit(code)
+
+
+def _end(why: str, code: int) -> NoReturn:
+    sys.stderr.write(f"breachcheck: {why}\n")
+    sys.exit(code)
+
+
+def _last_resort(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:  # noqa: ARG001
+    # A fault of ours. Its words and its traceback may hold what was worked on: only its name and place are told.
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    place = f" in {Path(at.tb_frame.f_code.co_filename).name}, line {at.tb_lineno}" if at else ""
+    sys.stderr.write(f"breachcheck: {kind.__name__}{place}: a fault of this program\n")
+    sys.stderr.flush()
+    os._exit(COULD_NOT)

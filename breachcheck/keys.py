@@ -4,8 +4,9 @@
     publisher.pub    its public key: what clients pin
     evaluator.key    OPRF private key, 0600: the one secret of a running service
     service.salt     the public salt of every release made with these keys
+    release.number   the highest release number that was ever sealed with them
 
-Each file is one line of lower-case hexadecimal.
+Each is one line, of lower-case hexadecimal but for the number.
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ PUBLISHER_KEY: Final = "publisher.key"
 PUBLISHER_PUB: Final = "publisher.pub"
 EVALUATOR_KEY: Final = "evaluator.key"
 SERVICE_SALT: Final = "service.salt"
+RELEASE_NUMBER: Final = "release.number"
 
 
 @dataclass(frozen=True, slots=True)
 class StewardKeys:
     """All that an offline ingest needs; its `repr` shows no secret."""
 
+    folder: Path
     publisher: Ed25519PrivateKey = field(repr=False)
     evaluator: Evaluator
     service_salt: bytes
@@ -42,6 +45,29 @@ class StewardKeys:
     def publisher_key(self) -> bytes:
         """The 32-byte public key that clients pin."""
         return self.publisher.public_key().public_bytes_raw()
+
+    def spend_release_number(self, present: int) -> int:
+        """Return a number above `present` and above all that were ever spent with these keys, and keep it.
+
+        A number that is used twice would use its pads twice. So it stands with the keys, whatever becomes of ledgers
+        and releases, and it is on the disk before anything is sealed under it.
+
+        Raises:
+            ReleaseError: `keys`: the file is damaged.
+        """
+        path = self.folder / RELEASE_NUMBER
+        try:
+            last = int(path.read_text("ascii")) if path.exists() else 0
+        except ValueError:
+            raise ReleaseError("keys", f"{RELEASE_NUMBER} does not hold a number") from None
+        number = max(last, present) + 1
+        new = path.with_name(f".{RELEASE_NUMBER}")
+        with new.open("w", encoding="ascii") as file:
+            file.write(f"{number}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.rename(path)
+        return number
 
 
 def init(folder: Path) -> StewardKeys:
@@ -69,17 +95,17 @@ def init(folder: Path) -> StewardKeys:
     return read_steward(folder)
 
 
-def read_steward(folder: Path) -> StewardKeys:
-    """Return the whole set.
+def read_steward(folder: Path, releases: Path | None = None) -> StewardKeys:
+    """Return the whole set, which must not lie inside `releases`.
 
     Raises:
-        ReleaseError: `keys`: a file is missing, malformed, or readable by others.
+        ReleaseError: `keys`: a file is missing, malformed, readable by others, or inside the release folder.
     """
     publisher = Ed25519PrivateKey.from_private_bytes(_read_secret(folder / PUBLISHER_KEY, PUBLISHER_KEY_LENGTH))
     salt = _read_hex(folder / SERVICE_SALT, SALT_LENGTH)
     if read_publisher_key(folder / PUBLISHER_PUB) != publisher.public_key().public_bytes_raw():
         raise ReleaseError("keys", f"{PUBLISHER_PUB} and {PUBLISHER_KEY} are not a pair")
-    return StewardKeys(publisher, read_evaluator(folder), salt)
+    return StewardKeys(folder, publisher, read_evaluator(folder, releases), salt)
 
 
 def read_evaluator(folder: Path, releases: Path | None = None) -> Evaluator:

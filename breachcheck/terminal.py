@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,13 +13,25 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from breachcheck.errors import InputError
+from breachcheck.errors import InputError, ReleaseError
 from breachcheck.exposure import Exposed, NotFound, Unchecked, Undetermined, Verdict
 from breachcheck.ingest.pipeline import Report, Watch
 from breachcheck.protocol.manifest import Manifest
 
-RESULTS: Final = Console(highlight=False, soft_wrap=True)
-NOTES: Final = Console(highlight=False, soft_wrap=True, stderr=True)
+
+class _Terminal(Console):
+    def on_broken_pipe(self) -> None:
+        """Raise an error of our own. Rich and Click would end the process with exit code 1, which says "exposed".
+
+        Raises:
+            ReleaseError: `output`.
+        """
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or what is left in the buffer would fail once more at the end
+        raise ReleaseError("output", "nobody reads the answer any more")
+
+
+RESULTS: Final = _Terminal(highlight=False, soft_wrap=True)
+NOTES: Final = _Terminal(highlight=False, soft_wrap=True, stderr=True)
 _PLAIN_EVERY: Final = 2.0  # seconds between plain lines of progress
 
 
@@ -98,6 +111,7 @@ def verdict_json(verdict: Verdict | InputError) -> str:
             content |= {"verdict": "invalid", "reason": verdict.reason}
         case _:
             assert_never(verdict)
+    content["unchecked"] = []
     if isinstance(verdict, Exposed | NotFound):
         content["unchecked"] = [{"dataset": one.dataset, "kinds": one.kinds} for one in verdict.unchecked]
     return json.dumps(content)
@@ -135,6 +149,8 @@ def _print_unchecked(unchecked: tuple[Unchecked, ...]) -> None:
 def print_report(report: Report) -> None:
     """Print what an ingest counted."""
     dataset = report.dataset
+    if report.skipped:
+        RESULTS.print(f"{report.skipped} of the files were in the ledger already, read with this mapping")
     table = Table("rows", "", box=None, pad_edge=False)
     table.add_row("read", f"{dataset.rows_read:,}")
     table.add_row("accepted", f"{dataset.rows_accepted:,}")

@@ -21,7 +21,7 @@ from breachcheck.errors import InputError, ReleaseError
 from breachcheck.exposure import DataClass, mask_of
 from breachcheck.ingest import pipeline
 from breachcheck.ingest.engine import Engine, LocalEngine
-from breachcheck.ingest.mapping import Mapping, read_mapping
+from breachcheck.ingest.mapping import About, Mapping, read_about, read_mapping
 from breachcheck.ingest.pipeline import Job, Report, ingest
 from breachcheck.ingest.publish import Policy
 from breachcheck.ingest.reduce import Evaluate, Shroud
@@ -63,11 +63,17 @@ def _silent(stage: str, done: int, total: int, note: str = "") -> None:
 
 
 def _ingest(
-    root: Path, *files: Path, dataset: str = "one", policy: Policy | None = None, engine: Engine | None = None
+    root: Path,
+    *files: Path,
+    dataset: str = "one",
+    policy: Policy | None = None,
+    engine: Engine | None = None,
+    mapping: str = "cnss",
+    about: About | None = None,
 ) -> Report:
     folder = root / "keys"
     steward = key_room.read_steward(folder) if folder.exists() else key_room.init(folder)
-    job = Job(files, read_mapping("cnss"), dataset)
+    job = Job(files, read_mapping(mapping), dataset, about or About())
     with Ledger(folder / FILE, steward, TESTING_ONLY) as ledger:
         return ingest(
             job, steward, TESTING_ONLY, ledger, root / "releases", engine or _Inline(), policy or Policy(), NOW, _silent
@@ -325,6 +331,94 @@ def test_killed_at_any_moment_it_goes_on_and_ends_the_same(tmp_path: Path) -> No
             assert [dataset.rows_read for dataset in release.manifest.datasets] == [_rows(whole)]
 
 
+def test_a_file_read_with_a_wrong_mapping_is_read_again_with_the_right_one(tmp_path: Path) -> None:
+    leak = _leak(tmp_path / "a.csv", "1;202501;123456789;Test;;26;4000;0612345678")
+    cnss = (Path(pipeline.__file__).parent / "mappings" / "cnss.toml").read_text("utf-8")
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(cnss.replace('header = "N_Tel"\nkind = "phone"', 'header = "N_Tel"\nignore = true'), "utf-8")
+    assert "phone" not in _ingest(tmp_path, leak, mapping=str(wrong)).dataset.kinds
+    report = _ingest(tmp_path, leak)
+    assert (report.dataset.kinds, report.dataset.rows_read) == (("phone", "social_security"), 1)
+    assert len(_held(tmp_path / "keys" / FILE)) == 2
+
+
+def test_files_that_were_read_together_are_read_again_together(tmp_path: Path) -> None:
+    first = _leak(tmp_path / "a.csv", "1;202501;123456789;Test;;26;4000;")
+    second = _leak(tmp_path / "b.csv", "1;202501;123456780;Test;;26;4000;")
+    other = tmp_path / "other.toml"
+    shipped = Path(pipeline.__file__).parent / "mappings" / "cnss.toml"
+    other.write_text(shipped.read_text("utf-8").replace('"néant", ', ""), "utf-8")
+    _ingest(tmp_path, first, second)
+    with pytest.raises(InputError, match="all again"):
+        _ingest(tmp_path, first, mapping=str(other))
+    assert _ingest(tmp_path, first, second, mapping=str(other)).dataset.rows_read == 2
+
+
+def test_what_is_said_of_a_dataset_can_be_corrected(tmp_path: Path) -> None:
+    leak = _leak(tmp_path / "a.csv", "1;202501;123456789;Test;;26;4000;")
+    _ingest(tmp_path, leak, about=About(title={"en": "Frist"}))
+    report = _ingest(tmp_path, leak, about=About(title={"en": "First"}))
+    assert (report.dataset.title, report.skipped) == ({"en": "First"}, 1)
+
+
+def test_a_name_that_no_dataset_can_have_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="dataset"):
+        _ingest(tmp_path, tmp_path / "never-opened.csv", dataset="CNSS 2025")
+
+
+@pytest.mark.parametrize("said", ['date = "08/04/2025"', '[title]\nEnglish = "x"', 'titel = "x"', "title = "])
+def test_a_description_that_no_manifest_can_hold_is_refused(tmp_path: Path, said: str) -> None:
+    path = tmp_path / "about.toml"
+    path.write_text(said)
+    with pytest.raises(InputError):
+        read_about(path)
+
+
+def test_keys_do_not_lie_in_the_release_folder(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.synth(10)
+    run("keys", "init", "--keys", tmp_path / "releases" / "keys")
+    words = ["ingest", world.leak, "--mapping", "cnss", "--dataset", "d", "--releases", tmp_path / "releases"]
+    done = run(*words, "--keys", tmp_path / "releases" / "keys", check=False)
+    assert done.returncode == 3
+    assert "must not lie inside" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b'N_Num_Affilie;"L_Periode\nN_Num_Assure', b"", b"\n\n", b"\xff\xfe", b"x" * (3 << 20), b'"' + b"y" * (3 << 20)],
+)
+def test_what_is_no_such_file_is_refused_in_one_line(tmp_path: Path, text: bytes) -> None:
+    leak = tmp_path / "leak.csv"
+    leak.write_bytes(text)
+    with pytest.raises(InputError):
+        _ingest(tmp_path, leak)
+    assert not list((tmp_path / "keys").glob(f"{FILE}.*")), "the run file stays behind"
+
+
+def test_no_worker_outlives_an_ingest_that_was_killed(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.synth(400)
+    run("keys", "init", "--keys", world.keys)
+    words = [word for word in world.ingest_words() if word not in ("--parameters", "testing-only")]
+    command = [*BREACHCHECK, *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while len(workers := _children(process.pid)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.kill()
+    assert workers
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{worker}").exists() for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+
+
+def _children(parent: int) -> list[int]:
+    text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+    return [int(child) for child in text.split() if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own, of 12 MiB."""
@@ -413,6 +507,7 @@ def test_a_release_number_is_never_used_again_not_even_for_a_lost_folder(tmp_pat
     _ingest(tmp_path, leak)
     _ingest(tmp_path, leak)
     shutil.rmtree(tmp_path / "releases")
+    (tmp_path / "keys" / FILE).unlink()
     assert _ingest(tmp_path, leak).manifest.release == 3
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from breachcheck import Client, Exposed, NotFound
-from breachcheck.errors import InputError
+from breachcheck import Client, Exposed, NotFound, cli
+from breachcheck.errors import InputError, ReleaseError
 from breachcheck.protocol.identifier import KINDS
 from breachcheck.synth import nonmember
 from tests.world import BREACHCHECK, World, run
@@ -138,6 +140,76 @@ def test_the_command_line_remembers_the_release_it_saw(world: World, service: st
     done = _check(world, service, "phone", nonmember("phone", 1), "--json")
     memory.unlink()
     assert (done.returncode, json.loads(done.stdout)["reason"]) == (3, "release_rolled_back")
+
+
+def _typed(world: World, service: str, keys: bytes) -> int:
+    """Return the exit code of a check at whose prompt these keys are pressed."""
+    words = ("check", "phone", "--url", service, "--publisher-key", world.publisher)
+    child, terminal = pty.fork()
+    if child == 0:  # pragma: no cover - another process
+        os.execv(BREACHCHECK[0], [*BREACHCHECK, *map(str, words)])
+    said = b""
+    while b"phone: " not in said:
+        said += os.read(terminal, 1024)
+    os.write(terminal, keys)
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(status)
+
+
+@pytest.mark.parametrize(
+    ("keys", "code"), [(b"\x04", 3), (b"\x03", 3), (b"0612\n", 2)], ids=["ctrl-d", "ctrl-c", "short"]
+)
+def test_at_the_prompt_only_somebody_exposed_ends_with_1(world: World, service: str, keys: bytes, code: int) -> None:
+    assert _typed(world, service, keys) == code
+
+
+@pytest.mark.parametrize(
+    ("shell", "code"),
+    [
+        ("{check} <&-", 2),
+        ("{check} </dev/null", 2),
+        ("printf '\\377\\376' | PYTHONIOENCODING=utf-8:strict {check}", 2),
+        ("head -c 10000000 /dev/zero | {check}", 2),
+        ("printf '{absent}' | {check} >/dev/full", 3),
+        ("printf '{absent}' | {check}", 0),
+        ("printf '{absent}\\r\\n' | {check}", 0),
+    ],
+)
+def test_whatever_happens_to_its_input_and_output_it_never_ends_with_1(
+    world: World, service: str, shell: str, code: int
+) -> None:
+    words = ("check", "phone", "--url", service, "--publisher-key", world.publisher, "--json")
+    check = shlex.join([*BREACHCHECK, *map(str, words)])
+    done = subprocess.run(
+        ["sh", "-c", shell.format(check=check, absent=nonmember("phone", 7))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_who_has_no_home_is_told_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(ReleaseError, match="--memory"):
+        cli._memory()
+
+
+def test_a_closed_pipe_behind_it_is_not_an_exposure(world: World, service: str) -> None:
+    words = ("check", "phone", "--url", service, "--publisher-key", world.publisher, "--json")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        done = subprocess.run(
+            [*BREACHCHECK, *map(str, words)], input=nonmember("phone", 8).encode(), stdout=closed, check=False
+        )
+    assert done.returncode == 3
 
 
 def test_release_verify_and_show(world: World) -> None:

@@ -773,10 +773,10 @@ def test_the_example_of_openapi_is_the_vector_of_the_rfc(full: Process) -> None:
 
 
 MARKER = "K918273645"
-PATHS = ("/", *["/v1/evaluate"] * 3, "/v1/manifest", "/v1/releases/1/buckets/phone/000000", "/v1/releases/1/phone.bin",
-         "/readyz", "/v1/breaches", "/metrics", "/openapi.json")  # fmt: skip
-HEADERS = ("accept", "host", "content-type", "range", "if-none-match", "if-range", "origin", "cookie",
-           "x-forwarded-for", "access-control-request-headers", MARKER)  # fmt: skip
+PATHS = ("/", "/fr/", *["/v1/evaluate"] * 3, "/v1/manifest", "/v1/releases/1/buckets/phone/000000",
+         "/v1/releases/1/phone.bin", "/readyz", "/v1/breaches", "/metrics", "/openapi.json")  # fmt: skip
+HEADERS = ("accept", "accept-language", "accept-encoding", "host", "content-type", "range", "if-none-match", "if-range",
+           "origin", "cookie", "x-forwarded-for", "access-control-request-headers", MARKER)  # fmt: skip
 BODIES = (MARKER, MARKER * 300, json.dumps({"elements": [MARKER]}), json.dumps({MARKER: [ELEMENT]}))
 WIRE = (
     "M\r\n\r\n",

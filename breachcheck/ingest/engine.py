@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from breachcheck.errors import ReleaseError
-from breachcheck.ingest.hardening import harden
+from breachcheck.ingest.hardening import die_with, harden
 
 Work = TypeVar("Work")
 Done = TypeVar("Done")
@@ -33,7 +33,7 @@ class LocalEngine:
     def __init__(self, workers: int | None = None) -> None:
         self._workers = workers or len(os.sched_getaffinity(0))
         # Not fork: a forked child would inherit DuckDB's threads' locks and a copy of all that the parent has read.
-        self._pool = ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"), _begin)
+        self._pool = ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"), _begin, (os.getpid(),))
 
     def map(self, task: Callable[[Work], Done], batches: Iterable[Work]) -> Iterator[Done]:
         """Yield the results in the order of the batches; at most three a worker are under way.
@@ -61,6 +61,7 @@ class LocalEngine:
         self._pool.shutdown(cancel_futures=True)
 
 
-def _begin() -> None:
+def _begin(parent: int) -> None:
+    die_with(parent)  # it holds the key
     harden()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and ends the pool

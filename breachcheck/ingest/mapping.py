@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import tomllib
-from collections.abc import Mapping as Lookup
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass, Flag
 from breachcheck.protocol.identifier import KINDS
+from breachcheck.protocol.manifest import Date, Text
+
+
+def _encoding(name: str) -> str:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        raise ValueError("there is no such encoding") from None
+    return name
 
 
 class Column(BaseModel):
@@ -51,7 +60,7 @@ class Mapping(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1]
-    encoding: str = "utf-8-sig"
+    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8-sig"
     delimiter: Literal[";", ",", "\t", "|"] | None = None
     absent: tuple[str, ...] = ("",)
     column: Annotated[tuple[Column, ...], Field(min_length=1)]
@@ -134,10 +143,10 @@ class About(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    title: Lookup[str, str] = {}
-    date: str | None = None
-    source_note: Lookup[str, str] = {}
-    authenticity_note: Lookup[str, str] = {}
+    title: Text = {}
+    date: Date | None = None
+    source_note: Text = {}
+    authenticity_note: Text = {}
 
 
 def read_mapping(name: str) -> Mapping:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hmac
 import random
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from breachcheck.exposure import DataClass, names_of
+from pydantic import ValidationError
+
+from breachcheck.errors import InputError
+from breachcheck.exposure import names_of
 from breachcheck.ingest import publish, source
 from breachcheck.ingest.engine import Engine
 from breachcheck.ingest.mapping import About, Mapping
@@ -48,11 +50,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of it: counts, never content."""
+    """What came of it: counts, never content. `skipped` files were in the ledger already."""
 
     manifest: Manifest
     dataset: Dataset
     resumed: bool
+    skipped: int
     identifiers: dict[str, int]
 
 
@@ -73,9 +76,18 @@ def ingest(
         InputError: a file or the mapping cannot be used.
         ReleaseError: ledger or release folder cannot be used, or the new release does not verify.
     """
-    digests = {_keyed(keys, "source", source.digest(path)): path for path in job.files}
-    known = ledger.sources(job.dataset)
-    fresh = {digest: path for digest, path in digests.items() if digest not in known}
+    asked = _describe(job, Counts())
+    given = {_keyed(keys, "source", source.digest(path)): path for path in job.files}
+    runs = [past for past in ledger.runs() if past.dataset.name == job.dataset]
+    known = {digest for past in runs if past.mapping == job.mapping.digest for digest in past.sources}
+    fresh = {digest: path for digest, path in given.items() if digest not in known}
+    # A file that was read with another mapping is read again with this one, in place of what it gave then.
+    replaced = [past for past in runs if past.sources & fresh.keys()]
+    if any(not past.sources <= fresh.keys() for past in replaced):
+        raise InputError(
+            "already_read",
+            "some of these files were read with another mapping, beside others: give them all again",
+        )
     identifiers: dict[str, int] = {}
     sample: list[publish.Sample] = []
     resumed = False
@@ -84,16 +96,21 @@ def ingest(
         run_key = hkdf_expand(keys.evaluator.sk, encode("shroud", name.encode()), 64)
         run = ledger.run(name)
         resumed = run.dataset is not None
-        read = run.dataset or _read(job, tuple(fresh.values()), run, run_key, engine, watch)
+        try:
+            read = run.dataset or _read(job, tuple(fresh.values()), run, run_key, engine, watch)
+        except InputError:
+            run.discard()
+            raise
         identifiers = run.identifiers()
         task = Evaluate(run_key, keys.evaluator.sk, keys.service_salt, parameters)
         _evaluate(run, sum(identifiers.values()), task, engine, watch)
         sample = _sample(run, run_key, job.dataset, sum(identifiers.values()))
-        before = next((one for one in ledger.datasets() if one.name == job.dataset), None)
-        run.finish(_together(before, read), set(fresh))
+        run.finish(read, job.mapping.digest, frozenset(fresh), replaced)
+    if job.about != About():
+        ledger.describe(asked)
     manifest = publish.publish(ledger, keys, parameters, releases, policy, now, sample, watch)
     dataset = next(one for one in manifest.datasets if one.name == job.dataset)
-    return Report(manifest, dataset, resumed, identifiers)
+    return Report(manifest, dataset, resumed, len(given) - len(fresh), identifiers)
 
 
 def _keyed(keys: StewardKeys, purpose: str, *parts: bytes) -> bytes:
@@ -108,23 +125,30 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
         run.add(batch)
         counts.add(chunk)
         watch("read", done, total, f"{counts.rows_read:,} rows")
-    dataset = Dataset(
-        name=job.dataset,
-        title=dict(job.about.title),
-        date=job.about.date,
-        source_note=dict(job.about.source_note),
-        authenticity_note=dict(job.about.authenticity_note),
-        fields=names_of(counts.fields),
-        kinds=tuple(sorted(counts.kinds)),
-        rows_read=counts.rows_read,
-        rows_accepted=counts.rows_accepted,
-        rows_rejected=dict(sorted(counts.rows_rejected.items())),
-        identifiers_rejected={
-            kind: dict(sorted(reasons.items())) for kind, reasons in sorted(counts.identifiers_rejected.items())
-        },
-    )
+    dataset = _describe(job, counts)
     run.merge(dataset)
     return dataset
+
+
+def _describe(job: Job, counts: Counts) -> Dataset:
+    try:
+        return Dataset(
+            name=job.dataset,
+            title=job.about.title,
+            date=job.about.date,
+            source_note=job.about.source_note,
+            authenticity_note=job.about.authenticity_note,
+            fields=names_of(counts.fields),
+            kinds=tuple(sorted(counts.kinds)),
+            rows_read=counts.rows_read,
+            rows_accepted=counts.rows_accepted,
+            rows_rejected=dict(sorted(counts.rows_rejected.items())),
+            identifiers_rejected={
+                kind: dict(sorted(reasons.items())) for kind, reasons in sorted(counts.identifiers_rejected.items())
+            },
+        )
+    except ValidationError:
+        raise InputError("dataset", "a dataset's name is of a-z, 0-9, dot, dash and underscore") from None
 
 
 def _chunks(files: Sequence[Path], mapping: Mapping) -> Iterator[source.Chunk]:
@@ -155,28 +179,3 @@ def _sample(run: Run, run_key: bytes, dataset: str, total: int) -> list[publish.
     return [
         publish.Sample(unshroud(run_key, kind, value), dataset, fields) for kind, value, fields in run.masks(positions)
     ]
-
-
-def _together(before: Dataset | None, read: Dataset) -> Dataset:
-    if before is None:
-        return read
-    rejected = Counter(before.rows_rejected) + Counter(read.rows_rejected)
-    identifiers = {
-        kind: dict(
-            Counter(before.identifiers_rejected.get(kind, {})) + Counter(read.identifiers_rejected.get(kind, {}))
-        )
-        for kind in sorted({*before.identifiers_rejected, *read.identifiers_rejected})
-    }
-    return Dataset(
-        name=read.name,
-        title=read.title or before.title,
-        date=read.date or before.date,
-        source_note=read.source_note or before.source_note,
-        authenticity_note=read.authenticity_note or before.authenticity_note,
-        fields=tuple(name for name in DataClass if name in before.fields or name in read.fields),
-        kinds=tuple(sorted({*before.kinds, *read.kinds})),
-        rows_read=before.rows_read + read.rows_read,
-        rows_accepted=before.rows_accepted + read.rows_accepted,
-        rows_rejected=dict(sorted(rejected.items())),
-        identifiers_rejected=identifiers,
-    )

@@ -18,7 +18,7 @@ from breachcheck.protocol import bucket, client, entry, merkle, messages
 from breachcheck.protocol.bucket import Layout
 from breachcheck.protocol.identifier import KINDS, Identifier
 from breachcheck.protocol.manifest import KindTable, Manifest, SlowHashParameters, open_signed, sign
-from breachcheck.protocol.parameters import K_MEMBERS, K_POPULATION, SlowHash
+from breachcheck.protocol.parameters import K_MEMBERS, K_POPULATION, MAX_PAGE_LENGTH, SlowHash
 from breachcheck.store import reader
 from breachcheck.store.ledger import Ledger, Sealable
 from breachcheck.store.writer import Writer
@@ -62,7 +62,7 @@ def publish(
     folder that the next run removes, or a complete release that nothing points to and whose number is not used again.
 
     Raises:
-        ReleaseError: `nothing_to_publish`, `verification`, or what `store.reader` says of the release just written.
+        ReleaseError: `nothing_to_publish`, `page_length`, `verification`, or what `store.reader` finds wrong.
     """
     releases.mkdir(parents=True, exist_ok=True)
     for left in releases.glob(".staging-*"):
@@ -71,7 +71,7 @@ def publish(
     datasets, kinds = ledger.datasets(), ledger.kinds()
     if not kinds:
         raise ReleaseError("nothing_to_publish", "the ledger holds no identifier")
-    number = ledger.next_release(max(reader.numbers(releases), default=0))
+    number = keys.spend_release_number(max(reader.numbers(releases), default=0))
     stage = releases / f".staging-{number}"
     (stage / reader.PAGES).mkdir(parents=True)
     writer = Writer(stage / reader.DATABASE)
@@ -135,7 +135,10 @@ def _layout(ledger: Ledger, kind: str, policy: Policy, previous: Manifest | None
     if before and not policy.grow:
         bits = min(bits, before.prefix_bits)
     bits, members_min = bucket.choose_prefix_bits(ledger.members(kind, bits), policy.k_members)
-    return Layout(bits, ledger.fullest(kind, bits)), members_min
+    layout = Layout(bits, ledger.fullest(kind, bits))
+    if layout.page_length > MAX_PAGE_LENGTH:
+        raise ReleaseError("page_length", f"{kind}: too many identifiers a bucket; --grow lets prefixes be longer")
+    return layout, members_min
 
 
 def _write_kind(

@@ -7,6 +7,7 @@ import hashlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -54,19 +55,24 @@ def read_csv(path: Path, mapping: Mapping) -> Iterator[Chunk]:
     """
     csv.field_size_limit(MAX_CELL)
     with path.open("rb") as raw, io.TextIOWrapper(raw, mapping.encoding, "surrogateescape", newline="") as text:
-        first = text.readline()
-        if not first.strip():
-            raise InputError("source", f"{path.name}: the file is empty, or does not begin with its header")
-        delimiter: str = mapping.delimiter or max(_DELIMITERS, key=lambda one: first.count(one))
-        plan = mapping.plan(next(csv.reader([first], delimiter=delimiter, strict=True)))
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        reader = None
         rows: list[list[str]] = []
         try:
+            first = text.readline(MAX_CELL)
+            delimiter: str = mapping.delimiter or max(_DELIMITERS, key=lambda one: first.count(one))
+            reader = csv.reader(chain([first], text), delimiter=delimiter, strict=True)
+            header = next(reader, [])
+            if not any(map(str.strip, header)):
+                raise InputError("source", f"{path.name}: the file is empty, or does not begin with its header")
+            plan = mapping.plan(header)
             for row in reader:
                 rows.append(row)
                 if len(rows) == CHUNK_ROWS:
                     yield Chunk(plan, rows, raw.tell())
                     rows = []
         except csv.Error as error:
-            raise InputError("source", f"{path.name}, line {reader.line_num + 1}: {error}") from None
+            line = reader.line_num if reader else 1
+            raise InputError("source", f"{path.name}, line {line}: {error}") from None
+        except UnicodeDecodeError:
+            raise InputError("source", f"{path.name} is not in the encoding {mapping.encoding}") from None
         yield Chunk(plan, rows, raw.tell())

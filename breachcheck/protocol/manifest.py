@@ -78,6 +78,7 @@ Count = Annotated[int, Field(ge=0, lt=2**53)]
 KindName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_+]{0,63}$")]
 DatasetName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+Date = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?$")]
 Text = dict[Language, str]
 
 
@@ -130,7 +131,7 @@ class Dataset(_Model):
 
     name: DatasetName
     title: Text
-    date: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?$")] | None
+    date: Date | None
     source_note: Text
     authenticity_note: Text
     fields: tuple[str, ...]

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_pascal
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse
 
@@ -17,6 +18,7 @@ from breachcheck.protocol.manifest import Dataset
 from breachcheck.service.answers import IMMUTABLE, OCTETS, REVALIDATED, Answer, Express, unchanged
 from breachcheck.service.problems import RefusedError, documented
 from breachcheck.service.state import Shelf, State, Table
+from breachcheck.store.reader import Release
 
 _LOG = logging.getLogger(__name__)
 
@@ -126,13 +128,7 @@ def releases(state: State) -> APIRouter:
         etag = f'"{table.root}-{bucket}"'  # the root commits to the octets
         if unchanged(request, etag):
             return Answer(b"", [IMMUTABLE, (b"etag", etag.encode())], 304)
-        try:
-            page = shelf.release.page(kind, number)
-        except (ReleaseError, OSError):
-            state.counts.damaged_pages += 1
-            if state.counts.damaged_pages == 1:
-                _LOG.error("a page is damaged or cannot be read; not ready from now on: verify the release")
-            raise RefusedError("page_damaged") from None
+        page = _checked(state, shelf.release, kind, number)
         return Answer(page, [*table.headers, (b"etag", etag.encode())])
 
     @router.get(
@@ -143,7 +139,7 @@ def releases(state: State) -> APIRouter:
             200: _octets("The pages of all buckets, in order; bucket i stands at i times the page length"),
             206: _octets("The one range that was asked for"),
             **_NOT_MODIFIED,
-            **documented("no_release", "release", "kind", "range"),
+            **documented("no_release", "release", "kind", "range", "page_damaged"),
         },
         openapi_extra={
             "parameters": [
@@ -168,9 +164,26 @@ def releases(state: State) -> APIRouter:
         if unchanged(request, etag):
             return Response(status_code=304, headers=headers)
         _keep_one_range(request, table.size)
+        # No page is sent unchecked, here neither; a kind's file is read once more for it, off the event loop.
+        await run_in_threadpool(_check_all, state, shelf.release, kind, table.buckets)
         return FileResponse(shelf.release.pages_path(kind), headers=headers, media_type=OCTETS[1].decode())
 
     return router
+
+
+def _checked(state: State, release: Release, kind: str, number: int) -> bytes:
+    try:
+        return release.page(kind, number)
+    except (ReleaseError, OSError):
+        state.counts.damaged_pages += 1
+        if state.counts.damaged_pages == 1:
+            _LOG.error("a page is damaged or cannot be read; not ready from now on: verify the release")
+        raise RefusedError("page_damaged") from None
+
+
+def _check_all(state: State, release: Release, kind: str, buckets: int) -> None:
+    for number in range(buckets):
+        _checked(state, release, kind, number)
 
 
 def _keep_one_range(request: Request, size: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import duckdb
 import pyarrow as pa
 
 from breachcheck.errors import ReleaseError
+from breachcheck.exposure import DataClass
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol.manifest import Dataset
 from breachcheck.protocol.parameters import SlowHash
@@ -26,6 +28,7 @@ from breachcheck.store import schema
 
 FILE: Final = "ledger.duckdb"
 _MERGED: Final = "merged"
+_SAID: Final = ("title", "date", "source_note", "authenticity_note")  # what is said of a dataset, not counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,16 @@ class Sealable:
     dataset: str
     fields: int
     flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A run whose results the ledger holds: the digest of its mapping, what it read, keyed digests of its files."""
+
+    name: str
+    mapping: bytes
+    dataset: Dataset
+    sources: frozenset[bytes]
 
 
 class Ledger:
@@ -51,7 +64,11 @@ class Ledger:
         self.path = path
         spill = path.with_name(f".{path.name}.spill")
         if not path.exists():
-            _create(path, keys, parameters)
+            begun = [schema.SCHEMA_VERSION, keys.service_salt, parameters.name, keys.evaluator.pk]
+            try:
+                _make(path, schema.LEDGER, begun)
+            except duckdb.Error as error:
+                raise schema.failed(path, error) from None
         self._database = schema.connect(path, spill=spill)
         shutil.rmtree(spill, ignore_errors=True)  # of a run that was killed; this one makes it anew when it spills
         try:
@@ -71,15 +88,32 @@ class Ledger:
         if name != parameters.name:
             raise ReleaseError("ledger_keys", f"the ledger was begun with the parameters {name!r}")
 
-    def datasets(self) -> list[Dataset]:
-        """Return the datasets, in the order of their names."""
-        rows = self._database.execute("SELECT description FROM dataset ORDER BY name").fetchall()
-        return [Dataset.model_validate_json(description) for (description,) in rows]
+    def runs(self) -> list[Past]:
+        """Return the runs whose results are held, in the order in which they ended."""
+        rows = self._database.execute(
+            "SELECT name, mapping, description, (SELECT list(digest) FROM source WHERE source.run = run.name) "
+            "FROM run ORDER BY number"
+        ).fetchall()
+        return [
+            Past(name, mapping, Dataset.model_validate_json(description), frozenset(digests))
+            for name, mapping, description, digests in rows
+        ]
 
-    def sources(self, dataset: str) -> set[bytes]:
-        """Return the keyed digests of the files that a dataset was made from."""
-        rows = self._database.execute("SELECT digest FROM source WHERE dataset = ?", [dataset]).fetchall()
-        return {digest for (digest,) in rows}
+    def datasets(self) -> list[Dataset]:
+        """Return the datasets, each as its runs together make it, in the order of their names."""
+        runs: dict[str, list[Dataset]] = {}
+        for past in self.runs():
+            runs.setdefault(past.dataset.name, []).append(past.dataset)
+        return [_together(runs[name]) for name in sorted(runs)]
+
+    def describe(self, dataset: Dataset) -> None:
+        """Let what is said of a dataset, but not what was counted, be what `dataset` says."""
+        for past in self.runs():
+            if past.dataset.name == dataset.name:
+                told = past.dataset.model_copy(update={name: getattr(dataset, name) for name in _SAID})
+                self._database.execute(
+                    "UPDATE run SET description = ? WHERE name = ?", [told.model_dump_json(), past.name]
+                )
 
     def kinds(self) -> list[str]:
         """Return the kinds of which the ledger holds at least one identifier."""
@@ -117,16 +151,6 @@ class Ledger:
             for row in rows:
                 yield Sealable(*row)
 
-    def next_release(self, present: int) -> int:
-        """Return a release number above `present` and above all that this ledger ever gave out, and keep it.
-
-        A number that is used twice would use its pads twice; so it is spent here, before anything is sealed under it.
-        """
-        [(last,)] = self._database.execute("SELECT coalesce(max(number), 0) FROM release").fetchall()
-        number = max(int(last), present) + 1
-        self._database.execute("INSERT INTO release VALUES (?)", [number])
-        return number
-
     def run(self, name: str) -> Run:
         """Begin the ingest run of this name, or go on with it."""
         return Run(self._database, self.path.with_name(f"{self.path.name}.{name}"), name)
@@ -152,23 +176,22 @@ class Run:
     def __init__(self, database: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
         self._database, self._path, self._name = database, path, name
         try:
+            if path.exists():
+                self._attach()
+                if self._stage() is not None:
+                    return
+                self.discard()  # killed while it was reading
+            _make(path, schema.RUN)
             self._attach()
-            complete = self._stage() is not None
-        except duckdb.Error:  # killed, or out of space, while it was made; all in it can be made anew
-            complete = False
-        if not complete:
-            self._detach()
-            self._remove()
-            self._attach()
-            self._database.execute(schema.RUN)
+        except duckdb.Error as error:
+            raise schema.failed(path, error) from None
 
     def _attach(self) -> None:
         self._database.execute(f"ATTACH '{str(self._path).replace(chr(39), chr(39) * 2)}' AS run")
 
-    def _detach(self) -> None:
+    def discard(self) -> None:
+        """Forget the run: its file goes."""
         self._database.execute("DETACH DATABASE IF EXISTS run")
-
-    def _remove(self) -> None:
         for path in (self._path, self._path.with_name(f"{self._path.name}.wal")):
             path.unlink(missing_ok=True)
 
@@ -237,21 +260,26 @@ class Run:
         ]
         self._insert("run.evaluated", pa.RecordBatch.from_arrays(columns, ["position", "output", "locator"]))
 
-    def finish(self, dataset: Dataset, sources: set[bytes]) -> None:
-        """Write the results into the ledger, all or nothing, and remove the run file."""
+    def finish(self, dataset: Dataset, mapping: bytes, sources: frozenset[bytes], replaced: Sequence[Past]) -> None:
+        """Write the results into the ledger in place of those of `replaced`, all or nothing; the run file goes."""
         with _Transaction(self._database):
+            for table in ("exposure", "source"):
+                for past in replaced:
+                    self._database.execute(f"DELETE FROM {table} WHERE run = ?", [past.name])  # noqa: S608
+            for past in replaced:
+                self._database.execute("DELETE FROM run WHERE name = ?", [past.name])
             self._database.execute(
-                "INSERT INTO exposure SELECT ?, kind, output, locator, fields, flags "
+                "INSERT INTO exposure SELECT ?, ?, kind, output, locator, fields, flags "
                 "FROM run.merged JOIN run.evaluated USING (position)",
-                [dataset.name],
+                [self._name, dataset.name],
             )
             self._database.execute(
-                "INSERT OR REPLACE INTO dataset VALUES (?, ?)", [dataset.name, dataset.model_dump_json()]
+                "INSERT INTO main.run (name, dataset, mapping, description) VALUES (?, ?, ?, ?)",
+                [self._name, dataset.name, mapping, dataset.model_dump_json()],
             )
             for digest in sources:
-                self._database.execute("INSERT INTO source VALUES (?, ?, ?)", [dataset.name, self._name, digest])
-        self._detach()
-        self._remove()
+                self._database.execute("INSERT INTO source VALUES (?, ?)", [self._name, digest])
+        self.discard()
 
     def _insert(self, table: str, batch: pa.RecordBatch) -> None:
         self._database.register("batch", batch)
@@ -259,21 +287,37 @@ class Run:
         self._database.unregister("batch")
 
 
-def _create(path: Path, keys: StewardKeys, parameters: SlowHash) -> None:
-    # Under another name first: a ledger that is there is whole, however its making ended.
+def _make(path: Path, tables: str, values: Sequence[object] | None = None) -> None:
+    # Under another name first: a file that is there is whole, however its making ended. For the owner alone.
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
-    try:
-        with schema.connect(new) as database:
-            database.execute(schema.LEDGER)
-            database.execute(
-                "INSERT INTO ledger VALUES (?, ?, ?, ?)",
-                [schema.SCHEMA_VERSION, keys.service_salt, parameters.name, keys.evaluator.pk],
-            )
-            database.execute("CHECKPOINT")
-    except duckdb.Error as error:
-        raise schema.failed(path, error) from None
+    with schema.connect(new) as database:
+        new.chmod(0o600)
+        database.execute(tables)
+        if values is not None:
+            database.execute("INSERT INTO ledger VALUES (?, ?, ?, ?)", values)
+        database.execute("CHECKPOINT")
     new.rename(path)
+
+
+def _together(runs: Sequence[Dataset]) -> Dataset:
+    rejected: Counter[str] = Counter()
+    identifiers: dict[str, Counter[str]] = {}
+    said: dict[str, Any] = {}
+    for run in runs:
+        rejected.update(run.rows_rejected)
+        for kind, reasons in run.identifiers_rejected.items():
+            identifiers.setdefault(kind, Counter()).update(reasons)
+        said |= {name: getattr(run, name) for name in _SAID if getattr(run, name)}
+    counted = {
+        "fields": tuple(name for name in DataClass if any(name in run.fields for run in runs)),
+        "kinds": tuple(sorted({kind for run in runs for kind in run.kinds})),
+        "rows_read": sum(run.rows_read for run in runs),
+        "rows_accepted": sum(run.rows_accepted for run in runs),
+        "rows_rejected": dict(sorted(rejected.items())),
+        "identifiers_rejected": {kind: dict(sorted(counts.items())) for kind, counts in sorted(identifiers.items())},
+    }
+    return runs[0].model_copy(update=said | counted)
 
 
 class _Transaction:

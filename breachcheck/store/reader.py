@@ -87,6 +87,8 @@ def current(releases: Path) -> Path:
         name = (releases / CURRENT).read_text("ascii").strip()
     except OSError as error:
         raise ReleaseError("no_release", f"{releases / CURRENT}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        name = ""
     if not name.isdecimal():
         raise ReleaseError("no_release", f"{releases / CURRENT} does not name a release")
     return releases / name

@@ -23,18 +23,19 @@ CREATE TABLE bucket (kind UINTEGER NOT NULL, number UINTEGER NOT NULL, digest BL
 LEDGER: Final = """
 CREATE TABLE ledger (schema_version UINTEGER NOT NULL, service_salt BLOB NOT NULL, parameters VARCHAR NOT NULL,
                      public_key BLOB NOT NULL);
-CREATE TABLE dataset (name VARCHAR PRIMARY KEY, description VARCHAR NOT NULL);
-CREATE TABLE source (dataset VARCHAR NOT NULL, run VARCHAR NOT NULL, digest BLOB NOT NULL);
-CREATE TABLE release (number UBIGINT NOT NULL);
-CREATE TABLE exposure (dataset VARCHAR NOT NULL, kind VARCHAR NOT NULL, output BLOB NOT NULL,
+CREATE SEQUENCE runs;
+CREATE TABLE run (number UBIGINT NOT NULL DEFAULT nextval('runs'), name VARCHAR NOT NULL, dataset VARCHAR NOT NULL,
+                  mapping BLOB NOT NULL, description VARCHAR NOT NULL);
+CREATE TABLE source (run VARCHAR NOT NULL, digest BLOB NOT NULL);
+CREATE TABLE exposure (run VARCHAR NOT NULL, dataset VARCHAR NOT NULL, kind VARCHAR NOT NULL, output BLOB NOT NULL,
                        locator UBIGINT NOT NULL, fields UINTEGER NOT NULL, flags UTINYINT NOT NULL);
 """
 
 RUN: Final = """
-CREATE TABLE run.progress (stage VARCHAR NOT NULL, dataset VARCHAR NOT NULL);
-CREATE TABLE run.shrouded (kind VARCHAR NOT NULL, value BLOB NOT NULL, fields UINTEGER NOT NULL,
+CREATE TABLE progress (stage VARCHAR NOT NULL, dataset VARCHAR NOT NULL);
+CREATE TABLE shrouded (kind VARCHAR NOT NULL, value BLOB NOT NULL, fields UINTEGER NOT NULL,
                            flags UTINYINT NOT NULL);
-CREATE TABLE run.evaluated (position UBIGINT NOT NULL, output BLOB NOT NULL, locator UBIGINT NOT NULL);
+CREATE TABLE evaluated (position UBIGINT NOT NULL, output BLOB NOT NULL, locator UBIGINT NOT NULL);
 """
 
 
@@ -66,4 +67,6 @@ def connect(path: Path, *, read_only: bool = False, spill: Path | None = None) -
 
 def failed(path: Path, error: duckdb.Error) -> ReleaseError:
     """Return the error for what DuckDB could not do. DuckDB's own words may quote content: only their kind stands."""
+    if "lock" in str(error):
+        return ReleaseError("locked", f"another process has {path.name} open")
     return ReleaseError("unreadable", f"{path.name}: DuckDB says {type(error).__name__}")
