@@ -6,7 +6,9 @@ import json
 import os
 import pty
 import shlex
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -151,10 +153,17 @@ def _typed(world: World, service: str, keys: bytes) -> int:
     said = b""
     while b"phone: " not in said:
         said += os.read(terminal, 1024)
-    os.write(terminal, keys)
-    _, status = os.waitpid(child, 0)
+    deadline = time.monotonic() + 30
+    ended = status = 0
+    while not ended and time.monotonic() < deadline:
+        os.write(terminal, keys)  # more than once: what comes before the prompt reads is thrown away
+        time.sleep(0.5)
+        ended, status = os.waitpid(child, os.WNOHANG)
+    if not ended:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
     os.close(terminal)
-    return os.waitstatus_to_exitcode(status)
+    return os.waitstatus_to_exitcode(status) if ended else -1
 
 
 @pytest.mark.parametrize(

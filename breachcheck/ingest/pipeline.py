@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from pydantic import ValidationError
 
 from breachcheck.errors import InputError
@@ -176,6 +177,7 @@ def _evaluate(run: Run, total: int, task: Evaluate, engine: Engine, watch: Watch
 
 def _sample(run: Run, run_key: bytes, dataset: str, total: int) -> list[publish.Sample]:
     positions = random.sample(range(total), min(total, SAMPLE))
+    cipher = AESSIV(run_key)
     return [
-        publish.Sample(unshroud(run_key, kind, value), dataset, fields) for kind, value, fields in run.masks(positions)
+        publish.Sample(unshroud(cipher, kind, value), dataset, fields) for kind, value, fields in run.masks(positions)
     ]

@@ -30,6 +30,12 @@ class Counts:
     fields: int = 0
     kinds: set[str] = field(default_factory=set)
 
+    def reject(self, kind: str, reason: str) -> None:
+        """Count an identifier of `kind` that was rejected."""
+        if kind not in self.identifiers_rejected:
+            self.identifiers_rejected[kind] = Counter()
+        self.identifiers_rejected[kind][reason] += 1
+
     def add(self, other: Counts) -> None:
         """Add another's counts to these."""
         self.rows_read += other.rows_read
@@ -92,7 +98,7 @@ class Shroud:
                 try:
                     found.append((cell.kind, KINDS[cell.kind].canonical(text), cell.flags))
                 except InputError as error:
-                    counts.identifiers_rejected.setdefault(cell.kind, Counter())[error.reason] += 1
+                    counts.reject(cell.kind, error.reason)
                     continue
             mask |= cell.mask
         if not found:
@@ -105,13 +111,13 @@ class Shroud:
         return None
 
 
-def unshroud(run_key: bytes, kind: str, value: bytes) -> Identifier:
-    """Return the identifier behind a shrouded value, in memory.
+def unshroud(cipher: AESSIV, kind: str, value: bytes) -> Identifier:
+    """Return the identifier behind a shrouded value, in memory. `cipher` holds the run key.
 
     Raises:
         cryptography.exceptions.InvalidTag: the value was not shrouded under this key.
     """
-    return Identifier(kind, AESSIV(run_key).decrypt(value, [kind.encode()]).decode())
+    return Identifier(kind, cipher.decrypt(value, [kind.encode()]).decode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +131,10 @@ class Evaluate:
 
     def __call__(self, shrouded: Sequence[tuple[str, bytes]]) -> list[tuple[bytes, int]]:
         """Return (output, locator) of each (kind, shrouded value)."""
+        cipher = AESSIV(self.run_key)
         results = []
         for kind, value in shrouded:
-            message = slow_hash_bulk(unshroud(self.run_key, kind, value), self.salt, self.parameters)
+            message = slow_hash_bulk(unshroud(cipher, kind, value), self.salt, self.parameters)
             output = oprf.evaluate(self.sk, message)
             results.append((output, entry.locate(output, kind)))
         return results

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 from breachcheck.errors import ProtocolError
 from breachcheck.exposure import Flag
@@ -23,13 +24,18 @@ class Payload:
     flags: Flag = Flag.NONE
 
 
+@lru_cache(maxsize=64)  # a release has few kinds and datasets, and many entries
+def _info(purpose: str, *parts: bytes) -> bytes:
+    return encode(purpose, *parts)
+
+
 def locate(y: bytes, kind: str) -> int:
     """Return the 64-bit locator of OPRF output `y`; its first `prefix_bits` bits are the bucket's number."""
-    return int.from_bytes(hkdf_expand(y, encode("bucket", kind.encode()), LOCATOR_BITS // 8), "big")
+    return int.from_bytes(hkdf_expand(y, _info("bucket", kind.encode()), LOCATOR_BITS // 8), "big")
 
 
 def _keystream(y: bytes, dataset: str, release: int) -> bytes:
-    return hkdf_expand(y, encode("entry", dataset.encode(), release.to_bytes(8, "big")), ENTRY_LENGTH)
+    return hkdf_expand(y, _info("entry", dataset.encode(), release.to_bytes(8, "big")), ENTRY_LENGTH)
 
 
 def _xor(one: bytes, other: bytes) -> bytes:

@@ -61,10 +61,15 @@ class Kind:
         """
         if len(text) > self._max_text:
             raise InputError("too_long")
-        visible = text.translate(self._translation).strip(self._spaces)
-        if self._spreadsheet_number and self._spreadsheet_number.fullmatch(visible.translate(self._unquoted)):
+        # No table changes a character of the alphabet, so a text that needs no folding needs no table either.
+        if self._alphabet.fullmatch(text):
+            unquoted = compact = text
+        else:
+            visible = text.translate(self._translation).strip(self._spaces)
+            unquoted = visible.translate(self._unquoted)
+            compact = visible.translate(self._dropped)
+        if self._spreadsheet_number and self._spreadsheet_number.fullmatch(unquoted):
             raise InputError("spreadsheet_number")
-        compact = visible.translate(self._dropped)
         if not compact:
             raise InputError("empty")
         if not self._alphabet.fullmatch(compact):

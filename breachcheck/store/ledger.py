@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import duckdb
 import pyarrow as pa
@@ -31,8 +31,7 @@ _MERGED: Final = "merged"
 _SAID: Final = ("title", "date", "source_note", "authenticity_note")  # what is said of a dataset, not counted
 
 
-@dataclass(frozen=True, slots=True)
-class Sealable:
+class Sealable(NamedTuple):
     """One identifier in one dataset, ready to be sealed."""
 
     locator: int
@@ -148,8 +147,7 @@ class Ledger:
             [kind],
         )
         while rows := reader.fetchmany(4096):
-            for row in rows:
-                yield Sealable(*row)
+            yield from map(Sealable._make, rows)
 
     def run(self, name: str) -> Run:
         """Begin the ingest run of this name, or go on with it."""
@@ -215,8 +213,8 @@ class Run:
         """Make one row of all rows with the same shrouded value; what was read is kept with the result."""
         with _Transaction(self._database):
             self._database.execute(
-                "CREATE TABLE run.merged AS SELECT row_number() OVER () - 1 AS position, kind, value, "
-                "bit_or(fields) AS fields, bit_or(flags) AS flags FROM run.shrouded GROUP BY kind, value"
+                "CREATE TABLE run.merged AS SELECT kind, value, bit_or(fields) AS fields, bit_or(flags) AS flags "
+                "FROM run.shrouded GROUP BY kind, value"
             )
             self._database.execute("DROP TABLE run.shrouded")
             self._database.execute("INSERT INTO run.progress VALUES (?, ?)", [_MERGED, dataset.model_dump_json()])
@@ -237,7 +235,7 @@ class Run:
         """Yield (kind, shrouded value) from position `start` on, `size` at a time."""
         step = size * 64
         while rows := self._database.execute(
-            "SELECT kind, value FROM run.merged WHERE position >= ? AND position < ? ORDER BY position",
+            "SELECT kind, value FROM run.merged WHERE rowid >= ? AND rowid < ? ORDER BY rowid",
             [start, start + step],
         ).fetchall():
             for at in range(0, len(rows), size):
@@ -247,7 +245,7 @@ class Run:
     def masks(self, positions: Sequence[int]) -> list[tuple[str, bytes, int]]:
         """Return (kind, shrouded value, field mask) at these positions."""
         return self._database.execute(
-            "SELECT kind, value, fields FROM run.merged WHERE list_contains(?, position)", [list(positions)]
+            "SELECT kind, value, fields FROM run.merged WHERE list_contains(?, rowid)", [list(positions)]
         ).fetchall()
 
     def store(self, start: int, results: Sequence[tuple[bytes, int]]) -> None:
@@ -270,7 +268,7 @@ class Run:
                 self._database.execute("DELETE FROM run WHERE name = ?", [past.name])
             self._database.execute(
                 "INSERT INTO exposure SELECT ?, ?, kind, output, locator, fields, flags "
-                "FROM run.merged JOIN run.evaluated USING (position)",
+                "FROM run.merged JOIN run.evaluated ON merged.rowid = position",
                 [self._name, dataset.name],
             )
             self._database.execute(

@@ -27,17 +27,18 @@ from breachcheck.store.ledger import FILE, Ledger
 
 
 class _Stages:
-    """How long each stage took, from the first word of it to the first word of the next."""
+    """How long each stage took, and this process in it, from the first word of it to the first word of the next."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._stage, self._began = "start", time.perf_counter()
+        self.cpu: dict[str, float] = {}
+        self._stage, self._began, self._cpu = "start", time.perf_counter(), time.process_time()
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:  # noqa: ARG002
         if stage != self._stage:
-            now = time.perf_counter()
-            self.seconds[self._stage] = now - self._began
-            self._stage, self._began = stage, now
+            now, cpu = time.perf_counter(), time.process_time()
+            self.seconds[self._stage], self.cpu[self._stage] = now - self._began, cpu - self._cpu
+            self._stage, self._began, self._cpu = stage, now, cpu
 
 
 def _cpu() -> float:
@@ -66,6 +67,7 @@ def measure(world: World, parameters: str) -> IngestFigures:
         wall=wall,
         stages=stages.seconds,
         evaluation=engine.evaluation,
+        around_evaluation=engine.around_evaluation + stages.cpu["evaluate"],
         cpu=_cpu() - cpu_before,
         parent_peak=peak_memory(),
         worker_peak=engine.worker_peak,

@@ -38,7 +38,7 @@ def _times(people: int, seen: IngestFigures) -> list[Comparison]:
         return seconds / seen.identifiers * 1e6
 
     size = f"{people:,} people, {seen.rows:,} rows, {seen.identifiers:,} identifiers"
-    stages = seen.stages | {"evaluate": seen.stages["evaluate"] - seen.evaluation / seen.workers}
+    stages = seen.stages | {"evaluate": seen.around_evaluation / seen.workers}
     return [
         Comparison(size, "us/identifier", each(seen.rest), "wanted", WANTED, wanted=1.0, at_most=True),
         *(Comparison(f"  {_STAGES[stage]}", "us/identifier", each(seconds)) for stage, seconds in stages.items()),

@@ -29,14 +29,18 @@ class IngestFigures:
     wall: float
     stages: dict[str, float]  # wall
     evaluation: float  # processor time of slow hash and OPRF, all workers together
+    around_evaluation: float  # processor time of all else in that stage, workers and parent together
     cpu: float  # processor time of everything, parent and workers
     parent_peak: int
     worker_peak: int  # of the largest
 
     @property
     def rest(self) -> float:
-        """The wall time without that which the workers spent in slow hash and OPRF, side by side."""
-        return self.wall - self.evaluation / self.workers
+        """The wall time without slow hash and OPRF.
+
+        While they run, all cores are busy: what else is done then makes that stage longer by its share of the cores.
+        """
+        return self.wall - self.stages["evaluate"] + self.around_evaluation / self.workers
 
     @property
     def rest_cpu(self) -> float:
