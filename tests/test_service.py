@@ -629,9 +629,11 @@ def test_a_page_that_is_not_what_was_published_is_never_sent(world: World, tmp_p
         assert (ready.status, ready.json()["reasons"]) == (503, ["page_damaged"])
         assert process.metric("breachcheck_damaged_pages_total") == 3
         assert process.metric("breachcheck_ready") == 0
+        answer = process.get("/v1/releases/1/phone.bin")
+        assert (answer.status, word(answer)) == (500, "page_damaged")
         pages.unlink()
         answer = process.get("/v1/releases/1/phone.bin")
-        assert (answer.status, word(answer)) == (500, "internal")
+        assert (answer.status, word(answer)) == (500, "page_damaged")
         assert answer.headers["x-content-type-options"] == "nosniff"
         output = process.output.read_text()
         assert output.count("damaged") == 1

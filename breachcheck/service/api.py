@@ -182,6 +182,8 @@ def _checked(state: State, release: Release, kind: str, number: int) -> bytes:
 
 
 def _check_all(state: State, release: Release, kind: str, buckets: int) -> None:
+    if not release.pages_path(kind).is_file():  # what is open can still be read, but not sent as a file
+        raise RefusedError("page_damaged")
     for number in range(buckets):
         _checked(state, release, kind, number)
 
