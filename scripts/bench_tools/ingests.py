@@ -12,10 +12,11 @@ from bench_tools.worlds import IngestFigures, World
 from breachcheck.protocol.parameters import TESTING_ONLY
 
 WANTED: Final = 40.0  # microseconds an identifier
-# What an ingest may hold, whatever the number of rows. The parent: DuckDB's memory limit (store/schema.py) and what
-# Python and Arrow have under way. A worker: its libraries, a few chunks of rows, and the memory of one slow hash.
-PARENT_BOUND: Final = (768 + 256) << 20
-WORKER_BOUND: Final = 256 << 20
+# What an ingest may hold, in bytes, whatever the number of rows. The parent: two DuckDB files at their memory limit
+# (store/schema.py), the ledger and the release that is being written or verified, and what Python and Arrow have under
+# way. A worker: its libraries, a few chunks of rows, and the memory of one slow hash.
+PARENT_BOUND: Final = (2 * 768 + 256) * 10**6
+WORKER_BOUND: Final = 256 * 10**6
 _STAGES: Final = {
     "start": "digests, keys, processes",
     "read": "read, map, shroud, merge",
