@@ -34,14 +34,14 @@ def _better(one: IngestFigures, other: IngestFigures) -> IngestFigures:
     )
 
 
-def _times(people: int, seen: IngestFigures) -> list[Comparison]:
+def _times(people: int, seen: IngestFigures, wanted: float | None) -> list[Comparison]:
     def each(seconds: float) -> float:
         return seconds / seen.identifiers * 1e6
 
     size = f"{people:,} people, {seen.rows:,} rows, {seen.identifiers:,} identifiers"
     stages = seen.stages | {"evaluate": seen.around_evaluation / seen.workers}
     return [
-        Comparison(size, "us/identifier", each(seen.rest), "wanted", WANTED, wanted=1.0, at_most=True),
+        Comparison(size, "us/identifier", each(seen.rest), "at most", WANTED, wanted, at_most=True),
         *(Comparison(f"  {_STAGES[stage]}", "us/identifier", each(seconds)) for stage, seconds in stages.items()),
         Comparison("  processor time, all cores together", "us/identifier", each(seen.rest_cpu)),
         Comparison("  rows", "/s", seen.rows / seen.rest),
@@ -72,5 +72,6 @@ def measure(bench: Bench) -> Figures:
     measures = {str(world.people): partial(ingest, world) for world in worlds}
     best = interleaved_by(measures, 1 if bench.quick else 2, _better)
     smaller, larger = (best[str(people)] for people in sizes)
-    rows = [*_times(sizes[0], smaller), *_times(sizes[1], larger), *_memory(smaller, larger)]
+    wanted = None if bench.quick else 1.0  # so few rows do not pay for the start of the processes
+    rows = [*_times(sizes[0], smaller, wanted), *_times(sizes[1], larger, wanted), *_memory(smaller, larger)]
     return Figures("Ingest, without slow hash and OPRF", rows)

@@ -16,7 +16,10 @@ from bench_tools.tools import Server, ToolError, free_port, serving
 from breachcheck.protocol.parameters import SlowHash
 from breachcheck.synth import SynthReport, generate
 
-SCRIPTS = Path(__file__).resolve().parent.parent
+
+def import_path() -> dict[str, str]:
+    """Return what in its environment makes another Python import from where this process does."""
+    return {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 @dataclass(frozen=True)
@@ -83,10 +86,8 @@ class World:
         # Not with -m: each worker would import the main module anew, with much that no worker of the program has.
         code = "from bench_tools.ingest_run import main; main()"
         command = [sys.executable, "-c", code, str(self.folder), parameters.name]
-        path = os.pathsep.join([str(SCRIPTS), str(SCRIPTS.parent)])
-        done = subprocess.run(
-            command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
-        )
+        env = {**os.environ, **import_path()}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ToolError(f"the ingest failed: {done.stderr.strip()[-300:]}")
         return IngestFigures(**json.loads(done.stdout))
@@ -98,6 +99,6 @@ class World:
         url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "breachcheck", "serve", "--port", str(port), "--allow-testing-parameters"]
         command += ["--releases", str(self.releases), "--keys", str(self.keys)]
-        env = {"BREACHCHECK_DAILY_CAP": "1000000000", "BREACHCHECK_ADDRESS_CAP": "0"}
+        env = {**import_path(), "BREACHCHECK_DAILY_CAP": "1000000000", "BREACHCHECK_ADDRESS_CAP": "0"}
         with serving(command, f"{url}/readyz", env=env, cores=cores) as process:
             yield Server(url, process.pid)
