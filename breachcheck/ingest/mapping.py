@@ -11,10 +11,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from breachcheck.errors import InputError
-from breachcheck.exposure import DataClass, Flag
+from breachcheck.exposure import DataClass
 from breachcheck.protocol.identifier import KINDS
 from breachcheck.protocol.manifest import Date, Text
 
@@ -27,51 +27,71 @@ def _encoding(name: str) -> str:
     return name
 
 
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Header = Annotated[str, Field(min_length=1)]
+
+
 class Column(BaseModel):
-    """One column of the source: a kind of identifier, a data class of which only presence counts, or neither."""
+    """One column of the source: identifiers, or a data class of which only presence counts, or neither.
+
+    `header` names it; several headers name the parts of one value, joined in that order. `kind` is the kind of the
+    identifiers in it; of several, each takes the first that accepts it. A cell is cut at each character of `split`.
+    A cell that folds to a word of `absent` (beside those of the whole mapping) is no value, and with `zero_is_absent`
+    neither is one that writes the number 0. `employer` says that the value is the employer's, not the person's.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    header: Annotated[str, Field(min_length=1)]
-    kind: str | None = None
+    header: Annotated[tuple[Header, ...], BeforeValidator(_several), Field(min_length=1)]
+    kind: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
     data_class: DataClass | None = None
     ignore: bool = False
     optional: bool = False
     employer: bool = False
+    split: str = ""
+    absent: tuple[str, ...] = ()
+    zero_is_absent: bool = False
 
     @model_validator(mode="after")
     def _one_meaning(self) -> Self:
-        if sum((self.kind is not None, self.data_class is not None, self.ignore)) != 1:
+        if sum((bool(self.kind), self.data_class is not None, self.ignore)) != 1:
             raise ValueError("a column has either kind, data_class or ignore = true")
-        if self.kind is not None and self.kind not in KINDS:
+        if not set(self.kind) <= KINDS.keys():
             raise ValueError(f"unknown kind; known are {', '.join(KINDS)}")
+        if self.split and not self.kind:
+            raise ValueError("only a column of identifiers is split")
         return self
-
-    @property
-    def mask(self) -> int:
-        """The bit of the field whose presence a value in this column shows, or 0."""
-        data_class = DataClass(KINDS[self.kind].data_class) if self.kind else self.data_class
-        return data_class.bit if data_class else 0
 
 
 class Mapping(BaseModel):
-    """How rows of one shape of file are read."""
+    """How rows of one shape of file are read.
+
+    `linking` are the kinds of identifier by which rows are told to be about one person: no two people have one of them
+    in common. `encoding` and `delimiter` of text are found out where they are not said.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1]
-    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8-sig"
+    encoding: Annotated[str, AfterValidator(_encoding)] | None = None
     delimiter: Literal[";", ",", "\t", "|"] | None = None
     absent: tuple[str, ...] = ("",)
+    linking: tuple[str, ...] = ()
     column: Annotated[tuple[Column, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        headers = [_folded(column.header) for column in self.column]
+    def _coherent(self) -> Self:
+        headers = [folded(header) for column in self.column for header in column.header]
         if len(set(headers)) < len(headers):
             raise ValueError("a header stands twice")
-        if not any(column.kind for column in self.column):
+        kinds = {kind for column in self.column for kind in column.kind}
+        if not kinds:
             raise ValueError("no column maps to a kind of identifier")
+        if not set(self.linking) <= kinds:
+            raise ValueError("linking names a kind that no column has")
         return self
 
     @property
@@ -87,59 +107,63 @@ class Mapping(BaseModel):
         """
         position: dict[str, int] = {}
         for index, name in enumerate(header):
-            if _folded(name) in position:
+            if folded(name) in position:
                 raise InputError("columns", f"column {index + 1} has the header of another one")
-            position[_folded(name)] = index
-        missing = [one.header for one in self.column if not one.optional and _folded(one.header) not in position]
+            position[folded(name)] = index
+        missing = [
+            one
+            for column in self.column
+            if not column.optional
+            for one in column.header
+            if folded(one) not in position
+        ]
         if missing:
             raise InputError("columns", f"the file lacks {', '.join(missing)}")
-        unmapped = set(position) - {_folded(column.header) for column in self.column}
+        unmapped = position.keys() - {folded(one) for column in self.column for one in column.header}
         if unmapped:
             places = ", ".join(str(position[name] + 1) for name in sorted(unmapped, key=position.__getitem__))
             raise InputError("columns", f"the mapping says nothing of column {places}: map it, or set ignore = true")
         cells = [
             Cell(
-                index=position[_folded(column.header)],
-                kind=column.kind,
-                mask=column.mask,
-                flags=int(Flag.EMPLOYER if column.employer else Flag.NONE),  # an enum's | takes 1 us
+                indexes=tuple(position[folded(one)] for one in column.header),
+                kinds=column.kind,
+                mask=column.data_class.bit if column.data_class else 0,
+                employer=column.employer,
+                split=column.split,
+                absent=frozenset(map(folded, ("", *self.absent, *column.absent))),
+                zero_is_absent=column.zero_is_absent,
             )
             for column in self.column
-            if not column.ignore and _folded(column.header) in position
+            if not column.ignore and all(folded(one) in position for one in column.header)
         ]
-        absent = frozenset(map(_folded, self.absent)) | {""}
-        return Plan(len(header), tuple(header), tuple(cells), absent, max(map(len, absent)))
+        return Plan(tuple(header), tuple(cells), frozenset(self.linking))
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What stands at one index of every row: an identifier of `kind`, or something of which presence alone counts."""
+    """What stands at one place of every row: identifiers of `kinds`, or something of which presence alone counts."""
 
-    index: int
-    kind: str | None
+    indexes: tuple[int, ...]
+    kinds: tuple[str, ...]
     mask: int
-    flags: int
+    employer: bool
+    split: str
+    absent: frozenset[str]
+    zero_is_absent: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A mapping, settled for one file."""
+    """A mapping, settled for one file: its header as it stands there, and what is at which of its columns."""
 
-    width: int
     header: tuple[str, ...]
     cells: tuple[Cell, ...]
-    absent: frozenset[str]
-    longest: int
-
-    def is_absent(self, text: str) -> bool:
-        """Return whether a cell says that there is nothing."""
-        # No longer than the longest word for nothing: most cells are told by their length.
-        stripped = text.strip()
-        return len(stripped) <= self.longest and stripped.casefold() in self.absent
+    linking: frozenset[str]
 
 
-def _folded(text: str) -> str:
-    return text.strip().casefold()
+def folded(text: str) -> str:
+    """Return `text` as headers and words for nothing are compared: trimmed, in lower case."""
+    return text.strip().lower()
 
 
 class About(BaseModel):

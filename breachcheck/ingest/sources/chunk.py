@@ -1,0 +1,50 @@
+"""What every format becomes: chunks that travel to the workers, and there columns of text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+from breachcheck.ingest.mapping import Plan
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Rows:
+    """Rows of one chunk, as columns of text: one for each header of the plan. Its `repr` is blank.
+
+    `columns` are `pa.string()` of equal length; null is a cell that is not there. `numbers` (`pa.int64()`) tells for each
+    row its number in the file: the first row under the header is 1. `rejected` are the rows that could not be made into
+    columns: number and reason, of `columns`, `empty`, `quoting`, `too_long`, `encoding`, `syntax`.
+    """
+
+    columns: tuple[pa.Array, ...]
+    numbers: pa.Array
+    rejected: tuple[tuple[int, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self.numbers)} rows>"
+
+
+class Chunk(Protocol):
+    """A part of one file, small enough to be held in memory a few times over; picklable, and with a blank `repr`."""
+
+    @property
+    def plan(self) -> Plan:
+        """The mapping, settled for this file."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """How many rows are in it, rejected ones among them, by a count that owes nothing to `rows`."""
+        ...
+
+    @property
+    def offset(self) -> int:
+        """How many octets of the file on disk lie behind it."""
+        ...
+
+    def rows(self) -> Rows:
+        """Make columns of it. Runs in a worker."""
+        ...
