@@ -55,6 +55,7 @@ class Flag(IntFlag):
 
     NONE = 0
     EMPLOYER = 1  # the identifier stands in the file as the employer's contact, not as the person's own
+    SHARED = 2  # it stands in rows about several people: what is shown is of those rows alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Exposure:
     dataset: str
     fields: tuple[str, ...]
     employer: bool = False
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,8 @@ def verdict_json(verdict: Verdict | InputError) -> str:
         case Exposed():
             content |= {"verdict": "exposed", "release": verdict.release, "checked": verdict.checked}
             content["breaches"] = [
-                {"dataset": one.dataset, "fields": one.fields, "employer": one.employer} for one in verdict.exposures
+                {"dataset": one.dataset, "fields": one.fields, "employer": one.employer, "shared": one.shared}
+                for one in verdict.exposures
             ]
         case NotFound():
             content |= {"verdict": "not_found", "release": verdict.release, "checked": verdict.checked}
@@ -126,6 +127,8 @@ def print_verdict(verdict: Verdict) -> None:
                 RESULTS.print(f"  {one.dataset}: {', '.join(one.fields)}", markup=False)
                 if one.employer:
                     RESULTS.print("    It stands there as an employer's contact.")
+                if one.shared:
+                    RESULTS.print("    It stands in rows about several people: these are the fields of its own rows alone.")
             RESULTS.print("These fields appear in the file beside this identifier. That does not say they were true.")
             _print_unchecked(verdict.unchecked)
         case NotFound():

@@ -38,7 +38,7 @@ def node() -> Sequence[str]:
 
 def run(*command: str, stdin: str | None = None) -> str:
     done = subprocess.run(
-        command, cwd=build_web.SCRIPTS, input=stdin, capture_output=True, encoding="utf-8", check=False
+        command, cwd=build_web.SCRIPTS, input=stdin, capture_output=True, encoding="utf-8", check=False, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -95,7 +95,7 @@ def test_check_prints_json_as_others_script_against_it(world: World, service: st
         "verdict": "exposed",
         "reason": None,
         "release": 1,
-        "breaches": [{"dataset": "demo", "fields": answer["exposed"], "employer": False}],
+        "breaches": [{"dataset": "demo", "fields": answer["exposed"], "employer": False, "shared": False}],
         "checked": ["demo"],
         "unchecked": [],
     }

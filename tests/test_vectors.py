@@ -378,7 +378,10 @@ def as_json(verdict: Exposed | NotFound) -> Vector:
     return {
         "verdict": "exposed" if isinstance(verdict, Exposed) else "not_found",
         "release": verdict.release,
-        "breaches": [{"dataset": e.dataset, "fields": list(e.fields), "employer": e.employer} for e in exposures],
+        "breaches": [
+            {"dataset": e.dataset, "fields": list(e.fields), "employer": e.employer, "shared": e.shared}
+            for e in exposures
+        ],
         "checked": list(verdict.checked),
         "unchecked": [{"dataset": one.dataset, "kinds": list(one.kinds)} for one in verdict.unchecked],
     }

@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import hmac
+import json
 import random
 import time
+from array import array
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
+import pyarrow as pa
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from pydantic import ValidationError
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import names_of
-from breachcheck.ingest import publish, source
+from breachcheck.ingest import publish, sources
 from breachcheck.ingest.engine import Engine
 from breachcheck.ingest.mapping import About, Mapping
 from breachcheck.ingest.reduce import Counts, Evaluate, Shroud, unshroud
+from breachcheck.ingest.sources.chunk import Chunk
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol.encoding import encode, hkdf_expand
 from breachcheck.protocol.manifest import Dataset, Manifest
-from breachcheck.protocol.parameters import SlowHash
+from breachcheck.protocol.parameters import STANDARD, SlowHash
 from breachcheck.store.ledger import Ledger, Run
+from breachcheck.store.people import People
 
-EVALUATE_BATCH: Final = 64  # identifiers a task: about a second of STANDARD
+EVALUATE_BATCH: Final = 64  # identifiers a task with STANDARD: about a second; more with what is quicker, at most:
+EVALUATE_MOST: Final = 1024
 KEEP_EVERY: Final = 5.0  # seconds of work that a killed run may lose
+KEEP_OCTETS: Final = 1 << 27  # of shrouded values that are held in memory before they are kept
 SAMPLE: Final = 16  # identifiers of the sources that the new release is asked for before it is published
+
+
+_REJECTED: Final = pa.schema([("file", pa.uint32()), ("number", pa.uint64()), ("reason", pa.string())])
 
 
 class Watch(Protocol):
@@ -55,6 +66,7 @@ class Report:
 
     manifest: Manifest
     dataset: Dataset
+    people: People
     resumed: bool
     skipped: int
     identifiers: dict[str, int]
@@ -78,7 +90,7 @@ def ingest(
         ReleaseError: ledger or release folder cannot be used, or the new release does not verify.
     """
     asked = _describe(job, Counts())
-    given = {_keyed(keys, "source", source.digest(path)): path for path in job.files}
+    given = {_keyed(keys, "source", sources.digest(path)): path for path in job.files}
     runs = [past for past in ledger.runs() if past.dataset.name == job.dataset]
     known = {digest for past in runs if past.mapping == job.mapping.digest for digest in past.sources}
     fresh = {digest: path for digest, path in given.items() if digest not in known}
@@ -96,9 +108,10 @@ def ingest(
         name = _keyed(keys, "run", job.dataset.encode(), job.mapping.digest, *sorted(fresh)).hex()[:16]
         run_key = hkdf_expand(keys.evaluator.sk, encode("shroud", name.encode()), 64)
         run = ledger.run(name)
-        resumed = run.dataset is not None
+        resumed = run.reading is not None or run.dataset is not None
         try:
-            read = run.dataset or _read(job, tuple(fresh.values()), run, run_key, engine, watch)
+            # In the order of their digests: the same wherever the shell put them, so that reading can go on.
+            read = run.dataset or _read(job, [fresh[digest] for digest in sorted(fresh)], run, run_key, engine, watch)
         except InputError:
             run.discard()
             raise
@@ -106,12 +119,13 @@ def ingest(
         task = Evaluate(run_key, keys.evaluator.sk, keys.service_salt, parameters)
         _evaluate(run, sum(identifiers.values()), task, engine, watch)
         sample = _sample(run, run_key, job.dataset, sum(identifiers.values()))
-        run.finish(read, job.mapping.digest, frozenset(fresh), replaced)
+        run.finish(read, job.mapping.digest, job.mapping.linking, frozenset(fresh), replaced)
     if job.about != About():
         ledger.describe(asked)
+    people = ledger.gather()
     manifest = publish.publish(ledger, keys, parameters, releases, policy, now, sample, watch)
     dataset = next(one for one in manifest.datasets if one.name == job.dataset)
-    return Report(manifest, dataset, resumed, len(given) - len(fresh), identifiers)
+    return Report(manifest, dataset, people, resumed, len(given) - len(fresh), identifiers)
 
 
 def _keyed(keys: StewardKeys, purpose: str, *parts: bytes) -> bytes:
@@ -120,15 +134,52 @@ def _keyed(keys: StewardKeys, purpose: str, *parts: bytes) -> bytes:
 
 
 def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Engine, watch: Watch) -> Dataset:
-    counts = Counts()
+    state = json.loads(run.reading or '{"file": 0, "chunks": 0, "counts": null}')
+    counts = Counts.restored(state["counts"]) if state["counts"] else Counts()
     total = sum(path.stat().st_size for path in files)
-    for batch, chunk, done in engine.map(Shroud(run_key), _chunks(files, job.mapping)):
-        run.add(batch)
-        counts.add(chunk)
-        watch("read", done, total, f"{counts.rows_read:,} rows")
+    places: deque[tuple[int, int, int]] = deque()
+    kept, batches, rejected = time.monotonic(), [], []
+
+    def keep() -> None:
+        run.keep(
+            pa.Table.from_batches(batches).unify_dictionaries(),
+            pa.Table.from_pylist(
+                [{"file": file, "number": number, "reason": reason} for file, number, reason in rejected], _REJECTED
+            ),
+            json.dumps({"file": file, "chunks": chunks, "counts": counts.state()}),
+        )
+
+    for shrouded in engine.map(Shroud(run_key), _chunks(files, job.mapping, state["file"], state["chunks"], places)):
+        file, chunks, behind = places.popleft()
+        batches.append(shrouded.batch)
+        rejected += [(file, number, reason) for number, reason in shrouded.rejected]
+        counts.add(shrouded.counts)
+        watch("read", behind + shrouded.offset, total, f"{counts.rows_read:,} rows")
+        if time.monotonic() - kept > KEEP_EVERY or sum(batch.nbytes for batch in batches) > KEEP_OCTETS:
+            keep()
+            kept, batches, rejected = time.monotonic(), [], []
+    if batches:
+        keep()
+    if counts.rows_read != counts.rows_accepted + counts.rows_rejected.total():
+        raise InputError("reconcile", "the rows accepted and rejected are not the rows read")
     dataset = _describe(job, counts)
     run.merge(dataset)
     return dataset
+
+
+def _chunks(
+    files: Sequence[Path], mapping: Mapping, first: int, skip: int, places: deque[tuple[int, int, int]]
+) -> Iterator[tuple[int, Chunk]]:
+    """Yield the chunks numbered, from chunk `skip` of file `first` on; `places` gets file, chunks so far, octets before."""
+    behind = sum(path.stat().st_size for path in files[:first])
+    number = 0
+    for file, path in enumerate(files[first:], first):
+        for chunks, chunk in enumerate(sources.chunks(path, mapping, skip=skip), skip + 1):
+            places.append((file, chunks, behind))
+            yield number, chunk
+            number += 1
+        behind += path.stat().st_size
+        skip = 0
 
 
 def _describe(job: Job, counts: Counts) -> Dataset:
@@ -152,27 +203,23 @@ def _describe(job: Job, counts: Counts) -> Dataset:
         raise InputError("dataset", "a dataset's name is of a-z, 0-9, dot, dash and underscore") from None
 
 
-def _chunks(files: Sequence[Path], mapping: Mapping) -> Iterator[source.Chunk]:
-    behind = 0
-    for path in files:
-        for chunk in source.read_csv(path, mapping):
-            yield replace(chunk, offset=behind + chunk.offset)
-        behind += path.stat().st_size
-
-
 def _evaluate(run: Run, total: int, task: Evaluate, engine: Engine, watch: Watch) -> None:
-    start = done = run.evaluated()
-    results: list[tuple[bytes, int]] = []
+    done = kept_to = run.evaluated()
+    outputs, locators = bytearray(), array("Q")
     kept = time.monotonic()
-    for batch in engine.map(task, run.shrouded(start, EVALUATE_BATCH)):
-        results += batch
-        done += len(batch)
+    ours, standard = (one.memory_kib * one.passes for one in (task.parameters, STANDARD))
+    size = min(EVALUATE_MOST, max(1, EVALUATE_BATCH * standard // ours))
+    for more_outputs, more_locators in engine.map(task, run.shrouded(done, size)):
+        outputs += more_outputs
+        locators += more_locators
+        done = kept_to + len(locators)
         watch("evaluate", done, total)
         if time.monotonic() - kept > KEEP_EVERY:
-            run.store(done - len(results), results)
-            results, kept = [], time.monotonic()
-    if results:
-        run.store(done - len(results), results)
+            run.store(kept_to, bytes(outputs), locators)
+            outputs, locators = bytearray(), array("Q")
+            kept, kept_to = time.monotonic(), done
+    if locators:
+        run.store(kept_to, bytes(outputs), locators)
 
 
 def _sample(run: Run, run_key: bytes, dataset: str, total: int) -> list[publish.Sample]:

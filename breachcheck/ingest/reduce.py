@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
+import hashlib
+from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache, reduce
+from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from breachcheck.errors import InputError
-from breachcheck.ingest.source import Chunk
+from breachcheck.exposure import DataClass, Flag
+from breachcheck.ingest.mapping import Cell, Plan
+from breachcheck.ingest.sources.chunk import Chunk
 from breachcheck.protocol import entry, oprf
 from breachcheck.protocol.identifier import KINDS, Identifier
 from breachcheck.protocol.parameters import SlowHash
 from breachcheck.protocol.slow_hash import slow_hash_bulk
 
-_SHROUDED = pa.schema([("kind", pa.string()), ("value", pa.binary()), ("fields", pa.uint32()), ("flags", pa.uint8())])
+TAG_LENGTH: Final = (
+    16  # octets: a shrouded value begins with its synthetic IV (RFC 5297), which tells it from all others
+)
+MAX_REMEMBERED: Final = 3_000_000  # rows a worker knows again; about 120 octets each
+_ZERO: Final = r"^[\s0.,٠۰]*$"
+_SEPARATOR: Final = b"\xff"  # no octet of UTF-8
+_UINT32, _UINT64 = pa.uint32(), pa.uint64()
+_SHROUDED: Final = pa.schema(
+    [
+        ("kind", pa.dictionary(pa.int8(), pa.string())),
+        ("value", pa.binary()),
+        ("row_high", pa.uint64()),
+        ("row_low", pa.uint64()),
+        ("fields", pa.uint32()),
+        ("flags", pa.uint8()),
+    ]
+)
+_BITS: Final = {name: DataClass(kind.data_class).bit for name, kind in KINDS.items()}
 
 
 @dataclass(slots=True)
@@ -30,11 +54,9 @@ class Counts:
     fields: int = 0
     kinds: set[str] = field(default_factory=set)
 
-    def reject(self, kind: str, reason: str) -> None:
-        """Count an identifier of `kind` that was rejected."""
-        if kind not in self.identifiers_rejected:
-            self.identifiers_rejected[kind] = Counter()
-        self.identifiers_rejected[kind][reason] += 1
+    def reject(self, kind: str, reason: str, times: int = 1) -> None:
+        """Count identifiers of `kind` that were rejected."""
+        self.identifiers_rejected.setdefault(kind, Counter())[reason] += times
 
     def add(self, other: Counts) -> None:
         """Add another's counts to these."""
@@ -46,6 +68,61 @@ class Counts:
         self.fields |= other.fields
         self.kinds |= other.kinds
 
+    def state(self) -> list[Any]:
+        """Return what `restored` makes these counts of, in the types of JSON."""
+        rows = [self.rows_read, self.rows_accepted, self.rows_rejected]
+        return [*rows, self.identifiers_rejected, self.fields, sorted(self.kinds)]
+
+    @classmethod
+    def restored(cls, state: list[Any]) -> Counts:
+        """Return the counts whose `state` this is."""
+        read, accepted, rejected, refused, fields, kinds = state
+        refused = {kind: Counter(reasons) for kind, reasons in refused.items()}
+        return cls(read, accepted, Counter(rejected), refused, fields, set(kinds))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Shrouded:
+    """What a chunk came to.
+
+    `batch` has a line for each identifier in each row that says something new: kind, shrouded value, the 128-bit mark of
+    the row's linking identifiers (0 where it has none), field mask and flags. `rejected` are numbers of rows, and why.
+    """
+
+    batch: pa.RecordBatch
+    counts: Counts
+    offset: int
+    rejected: Sequence[tuple[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """What stands in a cell: shrouded identifiers by kind, their classes, and the (kind, reason) of what was refused."""
+
+    values: tuple[tuple[str, bytes], ...] = ()
+    mask: int = 0
+    refused: tuple[tuple[str, str], ...] = ()
+
+
+_NOTHING: Final = _Finding()
+_Outcome = tuple[tuple[tuple[str, str], ...], ...]  # of a row: what was refused in each of its cells of identifiers
+
+
+class _Memory:
+    """The rows that a worker has seen, by keyed 128-bit digest: what came of them, and in which chunk they stood first.
+
+    A dump of monthly files says the same of a person a dozen times. Of a row whose identifiers are spelled as they were
+    before, beside the same fields, there is nothing new to tell. A chunk that is worked on again tells all of its own.
+    """
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, tuple[int, _Outcome | None]] = {}
+
+
+@lru_cache(maxsize=1)
+def _memory(run_key: bytes) -> _Memory:  # noqa: ARG001  one for each run
+    return _Memory()
+
 
 @dataclass(frozen=True, slots=True)
 class Shroud:
@@ -56,59 +133,203 @@ class Shroud:
 
     run_key: bytes = field(repr=False)
 
-    def __call__(self, chunk: Chunk) -> tuple[pa.RecordBatch, Counts, int]:
-        """Return (kind, value, fields, flags) of distinct identifiers, the counts, and how far the chunk reaches."""
-        counts = Counts(rows_read=len(chunk.rows))
-        merged: dict[tuple[str, str], tuple[int, int]] = {}
-        for row in chunk.rows:
-            reason = self._row(chunk, row, counts, merged)
-            if reason:
-                counts.rows_rejected[reason] += 1
-            else:
-                counts.rows_accepted += 1
-        cipher = AESSIV(self.run_key)
-        kinds, values = [], []
-        for kind, canonical in merged:
-            kinds.append(kind)
-            values.append(cipher.encrypt(canonical.encode(), [kind.encode()]))
-        fields, flags = zip(*merged.values(), strict=True) if merged else ((), ())
-        columns = [
-            pa.array(kinds, pa.string()),
-            pa.array(values, pa.binary()),
-            pa.array(fields, pa.uint32()),
-            pa.array(flags, pa.uint8()),
-        ]
-        return pa.RecordBatch.from_arrays(columns, schema=_SHROUDED), counts, chunk.offset
+    def __call__(self, numbered: tuple[int, Chunk]) -> Shrouded:
+        """Return what the chunk of this number came to.
 
-    def _row(
-        self, chunk: Chunk, row: list[str], counts: Counts, merged: dict[tuple[str, str], tuple[int, int]]
-    ) -> str | None:
-        plan = chunk.plan
-        if len(row) != plan.width:
-            return "columns" if any(row) else "empty"
-        if tuple(row) == plan.header:
-            return "repeated_header"
-        mask = 0
-        found = []
+        Raises:
+            InputError: `reconcile`: rows were lost or invented on the way; or what the chunk cannot be read for.
+        """
+        number, chunk = numbered
+        rows = chunk.rows()
+        if len(rows.numbers) + len(rows.rejected) != chunk.count:
+            raise InputError(
+                "reconcile", f"{len(rows.numbers) + len(rows.rejected)} rows were read where {chunk.count} were counted"
+            )
+        counts = Counts(rows_read=chunk.count, rows_rejected=Counter(reason for _, reason in rows.rejected))
+        rejected = list(rows.rejected)
+        columns = [
+            column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column for column in rows.columns
+        ]
+        numbers = rows.numbers
+        header = reduce(pc.and_, (pc.equal(one, name) for one, name in zip(columns, chunk.plan.header, strict=True)))
+        if pc.any(header).as_py():
+            repeated = numbers.filter(header).to_pylist()
+            rejected += [(number, "repeated_header") for number in repeated]
+            counts.rows_rejected["repeated_header"] += len(repeated)
+            others = pc.invert(pc.fill_null(header, False))
+            columns, numbers = [column.filter(others) for column in columns], numbers.filter(others)
+        batch = self._rows(number, chunk.plan, columns, numbers, counts, rejected)
+        return Shrouded(batch, counts, chunk.offset, rejected)
+
+    def _rows(
+        self,
+        number: int,
+        plan: Plan,
+        columns: Sequence[pa.Array],
+        numbers: pa.Array,
+        counts: Counts,
+        rejected: list[tuple[int, str]],
+    ) -> pa.RecordBatch:
+        mask = pa.repeat(pa.scalar(0, _UINT32), len(numbers))
+        identifying: list[tuple[Cell, pa.Array]] = []
         for cell in plan.cells:
-            text = row[cell.index]
-            if plan.is_absent(text):
-                continue
-            if cell.kind is not None:
+            text = _joined([columns[index] for index in cell.indexes])
+            if cell.kinds:
+                identifying.append((cell, text))
+            else:
+                bit = DataClass.EMPLOYERS.bit if cell.employer else cell.mask
+                mask = pc.bit_wise_or(
+                    mask, pc.if_else(_present(text, cell), pa.scalar(bit, _UINT32), pa.scalar(0, _UINT32))
+                )
+        # Rows seen before have only to be counted.
+        memory = _memory(self.run_key).rows
+        marks = self._marks(plan, mask, [text for _, text in identifying])
+        known = [memory.get(mark) for mark in marks]
+        new = pa.array([one is None or one[0] == number for one in known], pa.bool_())
+        outcomes: Counter[_Outcome | None] = Counter(one[1] for one in known if one and one[0] != number)
+        rejected += [
+            (at, "no_identifier")
+            for at, one in zip(numbers.to_pylist(), known, strict=True)
+            if one and one[0] != number and one[1] is None
+        ]
+        mask, numbers = mask.filter(new), numbers.filter(new)
+        cells = [(cell, text.filter(new)) for cell, text in identifying]
+        batch, fresh = self._new(plan, cells, mask, counts)
+        rejected += [(at, "no_identifier") for at, one in zip(numbers.to_pylist(), fresh, strict=True) if one is None]
+        outcomes.update(fresh)
+        room = MAX_REMEMBERED - len(memory)
+        if room > 0:
+            unknown = (mark for mark, one in zip(marks, known, strict=True) if one is None or one[0] == number)
+            memory.update(zip(unknown, ((number, outcome) for outcome in fresh[:room]), strict=False))
+        for outcome, times in outcomes.items():
+            self._count(counts, outcome, times)
+        return batch
+
+    def _marks(self, plan: Plan, mask: pa.Array, texts: Sequence[pa.Array]) -> list[bytes]:
+        key = hashlib.blake2b(repr(plan).encode(), key=self.run_key, digest_size=32).digest()
+        blake2b = hashlib.blake2b
+        columns = [pc.fill_null(text.cast(pa.binary()), b"") for text in texts]
+        joined = pc.binary_join_element_wise(
+            mask.cast(pa.string()).cast(pa.binary()), *columns, pa.scalar(_SEPARATOR, pa.binary())
+        )
+        return [blake2b(row, key=key, digest_size=16).digest() for row in joined.to_pylist()]
+
+    @staticmethod
+    def _count(counts: Counts, outcome: _Outcome | None, times: int) -> None:
+        if outcome is None:
+            counts.rows_rejected["no_identifier"] += times
+        else:
+            counts.rows_accepted += times
+            for refused in outcome:
+                for kind, reason in refused:
+                    counts.reject(kind, reason, times)
+
+    def _new(
+        self, plan: Plan, cells: Sequence[tuple[Cell, pa.Array]], mask: pa.Array, counts: Counts
+    ) -> tuple[pa.RecordBatch, list[_Outcome | None]]:
+        """Return the lines of rows that were not seen before, and what came of each row."""
+        cipher = AESSIV(self.run_key)
+        zero = pa.scalar(0, _UINT64)
+        high = low = pa.repeat(zero, len(mask))
+        found = pa.repeat(pa.scalar(False), len(mask))
+        columns, refused = [], []
+        for cell, text in cells:
+            coded = text.dictionary_encode()
+            codes = coded.indices
+            findings = [self._find(cipher, cell, one) for one in coded.dictionary.to_pylist()]
+            findings.append(_NOTHING)  # of a cell that is not there
+            codes = pc.fill_null(codes, len(findings) - 1)
+            columns.append((cell, codes, findings))
+            refused.append([findings[code].refused for code in codes.to_pylist()])
+            bits = [DataClass.EMPLOYERS.bit if cell.employer and one.mask else one.mask for one in findings]
+            mask = pc.bit_wise_or(mask, pa.array(bits, _UINT32).take(codes))
+            found = pc.or_(found, pa.array([bool(one.values) for one in findings], pa.bool_()).take(codes))
+            if not cell.employer and not plan.linking.isdisjoint(cell.kinds):
+                # The sum of the pseudorandom tags marks the set of them, whatever their order.
+                sums = [_sums(one.values, plan.linking) for one in findings]
+                high = pc.add(high, pa.array([one[0] for one in sums], _UINT64).take(codes))
+                low = pc.add(low, pa.array([one[1] for one in sums], _UINT64).take(codes))
+        batches = []
+        for cell, codes, findings in columns:
+            flags = int(Flag.EMPLOYER if cell.employer else Flag.NONE)  # an enum's | takes 1 us
+            for place in range(max(len(one.values) for one in findings)):
+                held = [one.values[place] if len(one.values) > place else None for one in findings]
+                here = pa.array([one is not None for one in held], pa.bool_()).take(codes)
+                chosen = codes.filter(here)
+                kinds = pa.array([one and one[0] for one in held], pa.string()).dictionary_encode()
+                counts.kinds.update(kinds.dictionary.to_pylist())
+                own = pa.array([_BITS[one[0]] if one else 0 for one in held], _UINT32)
+                batches.append(
+                    pa.RecordBatch.from_arrays(
+                        [
+                            pa.DictionaryArray.from_arrays(
+                                kinds.indices.cast(pa.int8()).take(chosen), kinds.dictionary
+                            ),
+                            pa.array([one and one[1] for one in held], pa.binary()).take(chosen),
+                            high.filter(here),
+                            low.filter(here),
+                            pc.bit_wise_or(mask.filter(here), own.take(chosen)),
+                            pa.repeat(pa.scalar(flags, pa.uint8()), len(chosen)),
+                        ],
+                        schema=_SHROUDED,
+                    )
+                )
+        counts.fields |= reduce(int.__or__, pc.unique(mask.filter(found)).to_pylist(), 0)
+        for batch in batches:
+            counts.fields |= reduce(int.__or__, pc.unique(batch["fields"]).to_pylist(), 0)
+        outcomes = [
+            row if accepted else None
+            for row, accepted in zip(zip(*refused, strict=True), found.to_pylist(), strict=True)
+        ]
+        table = pa.Table.from_batches(batches, _SHROUDED).unify_dictionaries().combine_chunks()
+        lines = table.to_batches() or [pa.RecordBatch.from_pylist([], _SHROUDED)]
+        return lines[0], outcomes
+
+    @staticmethod
+    def _find(cipher: AESSIV, cell: Cell, text: str) -> _Finding:
+        values, refused, mask = [], [], 0
+        for piece in _pieces(text, cell):
+            reason = ""
+            for kind in cell.kinds:
                 try:
-                    found.append((cell.kind, KINDS[cell.kind].canonical(text), cell.flags))
+                    canonical = KINDS[kind].canonical(piece)
                 except InputError as error:
-                    counts.reject(cell.kind, error.reason)
-                    continue
-            mask |= cell.mask
-        if not found:
-            return "no_identifier"
-        counts.fields |= mask
-        for kind, canonical, flags in found:
-            counts.kinds.add(kind)
-            fields, others = merged.get((kind, canonical), (0, 0))
-            merged[kind, canonical] = fields | mask, others | flags
-        return None
+                    reason = reason or error.reason
+                else:
+                    values.append((kind, cipher.encrypt(canonical.encode(), [kind.encode()])))
+                    mask |= _BITS[kind]
+                    break
+            else:
+                refused.append((cell.kinds[0], reason))
+        return _Finding(tuple(values), mask, tuple(refused)) if values or refused else _NOTHING
+
+
+def _pieces(text: str, cell: Cell) -> Iterator[str]:
+    for mark in cell.split[1:]:
+        text = text.replace(mark, cell.split[0])
+    for piece in text.split(cell.split[0]) if cell.split else (text,):
+        stripped = piece.strip()
+        if stripped.lower() not in cell.absent and not (cell.zero_is_absent and not stripped.strip("0.,٠۰ ")):
+            yield piece
+
+
+def _joined(columns: Sequence[pa.Array]) -> pa.Array:
+    if len(columns) == 1:
+        return columns[0]
+    return pc.binary_join_element_wise(*columns, "", null_handling="replace", null_replacement="")
+
+
+def _present(text: pa.Array, cell: Cell) -> pa.Array:
+    words = pa.array(sorted(cell.absent), pa.string())
+    absent = pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(text)), words)
+    if cell.zero_is_absent:
+        absent = pc.or_(absent, pc.match_substring_regex(text, _ZERO))
+    return pc.invert(pc.fill_null(absent, True)) if not text.null_count else pc.and_(text.is_valid(), pc.invert(absent))
+
+
+def _sums(values: Sequence[tuple[str, bytes]], linking: frozenset[str]) -> tuple[int, int]:
+    tags = [int.from_bytes(value[:TAG_LENGTH], "big") for kind, value in values if kind in linking]
+    return sum(tag >> 64 for tag in tags) % (1 << 64), sum(tag % (1 << 64) for tag in tags) % (1 << 64)
 
 
 def unshroud(cipher: AESSIV, kind: str, value: bytes) -> Identifier:
@@ -129,12 +350,14 @@ class Evaluate:
     salt: bytes
     parameters: SlowHash
 
-    def __call__(self, shrouded: Sequence[tuple[str, bytes]]) -> list[tuple[bytes, int]]:
-        """Return (output, locator) of each (kind, shrouded value)."""
+    def __call__(self, shrouded: tuple[str, Sequence[bytes]]) -> tuple[bytes, array[int]]:
+        """Return the outputs of the shrouded values of one kind, one after the other, and their locators."""
+        kind, values = shrouded
         cipher = AESSIV(self.run_key)
-        results = []
-        for kind, value in shrouded:
+        outputs, locators = bytearray(), array("Q")
+        for value in values:
             message = slow_hash_bulk(unshroud(cipher, kind, value), self.salt, self.parameters)
             output = oprf.evaluate(self.sk, message)
-            results.append((output, entry.locate(output, kind)))
-        return results
+            outputs += output
+            locators.append(entry.locate(output, kind))
+        return bytes(outputs), locators

@@ -111,19 +111,23 @@ def conclude(state: Located, answer: bytes) -> Exposed | NotFound:
         raise ProtocolError(Reason.BUCKET_PROOF) from None
     checked, unchecked, exposures = [], [], []
     for dataset in manifest.datasets:
-        if table.kind not in dataset.kinds:
-            unchecked.append(Unchecked(dataset.name, dataset.kinds))
-            continue
         try:
             payload = entry.find(state.output, dataset.name, manifest.release, entries)
         except ProtocolError:
             raise ProtocolError(Reason.ENTRY_MALFORMED) from None
-        checked.append(dataset.name)
+        # A file without this kind can still be known to hold the person, by another file that has both.
+        if table.kind in dataset.kinds:
+            checked.append(dataset.name)
+        elif payload is None:
+            unchecked.append(Unchecked(dataset.name, dataset.kinds))
         if payload is not None:
             fields = names_of(payload.fields, manifest.data_classes)
             if payload.fields >> len(manifest.data_classes) or not set(fields) <= set(dataset.fields):
                 raise ProtocolError(Reason.ENTRY_MALFORMED, "a field that the manifest does not have")
-            exposures.append(Exposure(dataset.name, fields, bool(payload.flags & Flag.EMPLOYER)))
+            flags = payload.flags
+            exposures.append(
+                Exposure(dataset.name, fields, bool(flags & Flag.EMPLOYER), bool(flags & Flag.SHARED))
+            )
     if exposures:
         return Exposed(manifest.release, tuple(exposures), tuple(checked), tuple(unchecked))
     return NotFound(manifest.release, tuple(checked), tuple(unchecked))

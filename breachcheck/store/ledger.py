@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -20,13 +23,16 @@ import duckdb
 import pyarrow as pa
 
 from breachcheck.errors import ReleaseError
-from breachcheck.exposure import DataClass
+from breachcheck.exposure import DataClass, Flag
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol.manifest import Dataset
 from breachcheck.protocol.parameters import SlowHash
 from breachcheck.store import schema
+from breachcheck.store.people import People, gather
 
 FILE: Final = "ledger.duckdb"
+_ROWS: Final = 16384  # at a time
+_READING: Final = "reading"
 _MERGED: Final = "merged"
 _SAID: Final = ("title", "date", "source_note", "authenticity_note")  # what is said of a dataset, not counted
 
@@ -63,7 +69,7 @@ class Ledger:
         self.path = path
         spill = path.with_name(f".{path.name}.spill")
         if not path.exists():
-            begun = [schema.SCHEMA_VERSION, keys.service_salt, parameters.name, keys.evaluator.pk]
+            begun = [schema.LEDGER_VERSION, keys.service_salt, parameters.name, keys.evaluator.pk]
             try:
                 _make(path, schema.LEDGER, begun)
             except duckdb.Error as error:
@@ -78,9 +84,9 @@ class Ledger:
 
     def _check(self, keys: StewardKeys, parameters: SlowHash) -> None:
         [(version, salt, name, public_key)] = self._database.execute("FROM ledger").fetchall()
-        if version != schema.SCHEMA_VERSION:
+        if version != schema.LEDGER_VERSION:
             raise ReleaseError(
-                "schema", f"the ledger is of schema {version}; this version reads {schema.SCHEMA_VERSION}"
+                "schema", f"the ledger is of schema {version}; this version reads {schema.LEDGER_VERSION}"
             )
         if (salt, public_key) != (keys.service_salt, keys.evaluator.pk):
             raise ReleaseError("ledger_keys", "the ledger was begun with other keys")
@@ -114,17 +120,21 @@ class Ledger:
                     "UPDATE run SET description = ? WHERE name = ?", [told.model_dump_json(), past.name]
                 )
 
+    def gather(self) -> People:
+        """Tell people apart, and settle what each identifier shows. What follows here needs it done once."""
+        return gather(self._database)
+
     def kinds(self) -> list[str]:
         """Return the kinds of which the ledger holds at least one identifier."""
         return [
-            kind for (kind,) in self._database.execute("SELECT DISTINCT kind FROM exposure ORDER BY kind").fetchall()
+            kind for (kind,) in self._database.execute("SELECT DISTINCT kind FROM sealable ORDER BY kind").fetchall()
         ]
 
     def members(self, kind: str, bits: int) -> list[int]:
         """Return how many distinct identifiers of `kind` fall into each bucket under a prefix of `bits` bits."""
         counts = [0] * (1 << bits)
         rows = self._database.execute(
-            "SELECT locator >> ?, count(DISTINCT output) FROM exposure WHERE kind = ? GROUP BY ALL", [64 - bits, kind]
+            "SELECT locator >> ?, count(DISTINCT output) FROM sealable WHERE kind = ? GROUP BY ALL", [64 - bits, kind]
         )
         for bucket, members in rows.fetchall():
             counts[bucket] = members
@@ -133,21 +143,18 @@ class Ledger:
     def fullest(self, kind: str, bits: int) -> int:
         """Return how many entries the fullest bucket of `kind` has: one for each identifier and dataset."""
         rows = self._database.execute(
-            "SELECT count(DISTINCT (output, dataset)) FROM exposure WHERE kind = ? GROUP BY locator >> ? "
-            "ORDER BY 1 DESC LIMIT 1",
+            "SELECT count(*) FROM sealable WHERE kind = ? GROUP BY locator >> ? ORDER BY 1 DESC LIMIT 1",
             [kind, 64 - bits],
         ).fetchall()
         return int(rows[0][0])
 
     def sealables(self, kind: str) -> Iterator[Sealable]:
         """Yield what is known of each identifier in each dataset, in bucket order."""
-        reader = self._database.cursor().execute(
-            "SELECT locator, output, dataset, bit_or(fields), bit_or(flags) FROM exposure WHERE kind = ? "
-            "GROUP BY locator, output, dataset ORDER BY locator",
-            [kind],
-        )
-        while rows := reader.fetchmany(4096):
-            yield from map(Sealable._make, rows)
+        # On this connection, whose temporary table it is: no other query of the ledger may run meanwhile.
+        query = "SELECT locator, output, dataset, fields, flags FROM sealable WHERE kind = ? ORDER BY locator"
+        reader = self._database.sql(query, params=[kind]).to_arrow_reader(_ROWS)
+        for batch in reader:
+            yield from map(Sealable._make, zip(*(column.to_pylist() for column in batch.columns), strict=True))
 
     def run(self, name: str) -> Run:
         """Begin the ingest run of this name, or go on with it."""
@@ -169,17 +176,13 @@ class Ledger:
 
 
 class Run:
-    """The run file of one ingest. What is in it survives the process; reading starts anew, evaluation goes on."""
+    """The run file of one ingest. What is in it survives the process: reading and evaluation go on where they were."""
 
     def __init__(self, database: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
         self._database, self._path, self._name = database, path, name
         try:
-            if path.exists():
-                self._attach()
-                if self._stage() is not None:
-                    return
-                self.discard()  # killed while it was reading
-            _make(path, schema.RUN)
+            if not path.exists():
+                _make(path, schema.RUN)
             self._attach()
         except duckdb.Error as error:
             raise schema.failed(path, error) from None
@@ -193,32 +196,51 @@ class Run:
         for path in (self._path, self._path.with_name(f"{self._path.name}.wal")):
             path.unlink(missing_ok=True)
 
-    def _stage(self) -> tuple[Any, ...] | None:
-        tables = "SELECT 1 FROM duckdb_tables() WHERE database_name = 'run' AND table_name = 'progress'"
-        if not self._database.execute(tables).fetchone():
-            return None
-        return self._database.execute("SELECT dataset FROM run.progress WHERE stage = ?", [_MERGED]).fetchone()
+    def _state(self, stage: str) -> str | None:
+        found = self._database.execute("SELECT state FROM run.progress WHERE stage = ?", [stage]).fetchone()
+        return str(found[0]) if found else None
+
+    def _reach(self, stage: str, state: str) -> None:
+        self._database.execute("DELETE FROM run.progress")
+        self._database.execute("INSERT INTO run.progress VALUES (?, ?)", [stage, state])
 
     @property
     def dataset(self) -> Dataset | None:
         """What was read, once all of it is read and merged; None before."""
-        stage = self._stage()
-        return Dataset.model_validate_json(stage[0]) if stage else None
+        state = self._state(_MERGED)
+        return Dataset.model_validate_json(state) if state else None
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Append shrouded values with their masks."""
-        self._insert("run.shrouded", batch)
+    @property
+    def reading(self) -> str | None:
+        """What was given to `keep` last; None if nothing was."""
+        return self._state(_READING)
+
+    def keep(self, shrouded: pa.Table, rejected: pa.Table, state: str) -> None:
+        """Append shrouded values with their masks, rejected rows, and how far it has come, all or nothing."""
+        with _Transaction(self._database):
+            self._insert("run.shrouded", shrouded)
+            self._insert("run.rejected", rejected)
+            self._reach(_READING, state)
 
     def merge(self, dataset: Dataset) -> None:
-        """Make one row of all rows with the same shrouded value; what was read is kept with the result."""
+        """Make one line of all with the same value and row mark, and number the values; the result of reading is kept."""
         with _Transaction(self._database):
             self._database.execute(
-                "CREATE TABLE run.merged AS SELECT kind, value, bit_or(fields) AS fields, bit_or(flags) AS flags "
-                "FROM run.shrouded GROUP BY kind, value"
+                "CREATE TABLE run.standing AS SELECT kind, value, row_high, row_low, bit_or(fields) AS fields, "
+                "bit_or(flags) AS flags FROM run.shrouded GROUP BY ALL"
+            )
+            self._database.execute(
+                "CREATE TABLE run.merged AS SELECT kind, value FROM run.standing GROUP BY ALL ORDER BY kind"
             )
             self._database.execute("DROP TABLE run.shrouded")
-            self._database.execute("INSERT INTO run.progress VALUES (?, ?)", [_MERGED, dataset.model_dump_json()])
+            self._reach(_MERGED, dataset.model_dump_json())
         self._database.execute("CHECKPOINT run")
+
+    def rejected(self) -> Iterator[tuple[int, int, str]]:
+        """Yield file, row number and reason of every row that was rejected, in order."""
+        reader = self._database.cursor().execute("SELECT * FROM run.rejected ORDER BY ALL")
+        while rows := reader.fetchmany(4096):
+            yield from rows
 
     def identifiers(self) -> dict[str, int]:
         """Return how many distinct identifiers of each kind there are."""
@@ -231,34 +253,48 @@ class Run:
         [(count,)] = self._database.execute("SELECT count(*) FROM run.evaluated").fetchall()
         return int(count)
 
-    def shrouded(self, start: int, size: int) -> Iterator[list[tuple[str, bytes]]]:
-        """Yield (kind, shrouded value) from position `start` on, `size` at a time."""
-        step = size * 64
-        while rows := self._database.execute(
-            "SELECT kind, value FROM run.merged WHERE rowid >= ? AND rowid < ? ORDER BY rowid",
-            [start, start + step],
-        ).fetchall():
-            for at in range(0, len(rows), size):
-                yield rows[at : at + size]
+    def shrouded(self, start: int, size: int) -> Iterator[tuple[str, list[bytes]]]:
+        """Yield kind and shrouded values from position `start` on, at most `size` at a time."""
+        step = max(size, 65536 // size * size)
+        while True:
+            table = self._database.execute(
+                "SELECT kind, value FROM run.merged WHERE rowid >= ? AND rowid < ? ORDER BY rowid",
+                [start, start + step],
+            ).fetchall()
+            if not table:
+                return
+            for kind, rows in groupby(table, key=itemgetter(0)):
+                values = [value for _, value in rows]
+                for at in range(0, len(values), size):
+                    yield kind, values[at : at + size]
             start += step
 
     def masks(self, positions: Sequence[int]) -> list[tuple[str, bytes, int]]:
         """Return (kind, shrouded value, field mask) at these positions."""
         return self._database.execute(
-            "SELECT kind, value, fields FROM run.merged WHERE list_contains(?, rowid)", [list(positions)]
+            "SELECT kind, value, bit_or(fields) FROM (SELECT kind, value FROM run.merged WHERE list_contains(?, rowid)) "
+            "JOIN run.standing USING (kind, value) GROUP BY ALL",
+            [list(positions)],
         ).fetchall()
 
-    def store(self, start: int, results: Sequence[tuple[bytes, int]]) -> None:
-        """Append (output, locator) of the identifiers from position `start` on."""
-        outputs, locators = zip(*results, strict=True)
+    def store(self, start: int, outputs: bytes, locators: array[int]) -> None:
+        """Append 64-byte outputs and locators of the identifiers from position `start` on."""
+        count = len(locators)
         columns = [
-            pa.array(range(start, start + len(results)), pa.uint64()),
-            pa.array(outputs, pa.binary()),
-            pa.array(locators, pa.uint64()),
+            pa.array(range(start, start + count), pa.uint64()),
+            pa.FixedSizeBinaryArray.from_buffers(pa.binary(64), count, [None, pa.py_buffer(outputs)]),
+            pa.Array.from_buffers(pa.uint64(), count, [None, pa.py_buffer(locators)]),
         ]
         self._insert("run.evaluated", pa.RecordBatch.from_arrays(columns, ["position", "output", "locator"]))
 
-    def finish(self, dataset: Dataset, mapping: bytes, sources: frozenset[bytes], replaced: Sequence[Past]) -> None:
+    def finish(
+        self,
+        dataset: Dataset,
+        mapping: bytes,
+        linking: Sequence[str],
+        sources: frozenset[bytes],
+        replaced: Sequence[Past],
+    ) -> None:
         """Write the results into the ledger in place of those of `replaced`, all or nothing; the run file goes."""
         with _Transaction(self._database):
             for table in ("exposure", "source"):
@@ -267,9 +303,11 @@ class Run:
             for past in replaced:
                 self._database.execute("DELETE FROM run WHERE name = ?", [past.name])
             self._database.execute(
-                "INSERT INTO exposure SELECT ?, ?, kind, output, locator, fields, flags "
-                "FROM run.merged JOIN run.evaluated ON merged.rowid = position",
-                [self._name, dataset.name],
+                "INSERT INTO exposure SELECT ?, ?, kind, output, locator, list_contains(?, kind) AND flags & ? = 0, "
+                "row_high, row_low, fields, flags FROM run.standing "
+                "JOIN (SELECT kind, value, output, locator FROM run.merged JOIN run.evaluated ON merged.rowid = position) "
+                "USING (kind, value)",
+                [self._name, dataset.name, list(linking), int(Flag.EMPLOYER)],
             )
             self._database.execute(
                 "INSERT INTO main.run (name, dataset, mapping, description) VALUES (?, ?, ?, ?)",
@@ -279,7 +317,7 @@ class Run:
                 self._database.execute("INSERT INTO source VALUES (?, ?)", [self._name, digest])
         self.discard()
 
-    def _insert(self, table: str, batch: pa.RecordBatch) -> None:
+    def _insert(self, table: str, batch: pa.RecordBatch | pa.Table) -> None:
         self._database.register("batch", batch)
         self._database.execute(f"INSERT INTO {table} FROM batch")
         self._database.unregister("batch")

@@ -9,7 +9,8 @@ import duckdb
 
 from breachcheck.errors import ReleaseError
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 1  # of a release
+LEDGER_VERSION: Final = 2
 
 RELEASE: Final = """
 CREATE TABLE release (schema_version UINTEGER NOT NULL, number UBIGINT NOT NULL);
@@ -28,13 +29,15 @@ CREATE TABLE run (number UBIGINT NOT NULL DEFAULT nextval('runs'), name VARCHAR 
                   mapping BLOB NOT NULL, description VARCHAR NOT NULL);
 CREATE TABLE source (run VARCHAR NOT NULL, digest BLOB NOT NULL);
 CREATE TABLE exposure (run VARCHAR NOT NULL, dataset VARCHAR NOT NULL, kind VARCHAR NOT NULL, output BLOB NOT NULL,
-                       locator UBIGINT NOT NULL, fields UINTEGER NOT NULL, flags UTINYINT NOT NULL);
+                       locator UBIGINT NOT NULL, linking BOOLEAN NOT NULL, row_high UBIGINT NOT NULL,
+                       row_low UBIGINT NOT NULL, fields UINTEGER NOT NULL, flags UTINYINT NOT NULL);
 """
 
 RUN: Final = """
-CREATE TABLE progress (stage VARCHAR NOT NULL, dataset VARCHAR NOT NULL);
-CREATE TABLE shrouded (kind VARCHAR NOT NULL, value BLOB NOT NULL, fields UINTEGER NOT NULL,
-                           flags UTINYINT NOT NULL);
+CREATE TABLE progress (stage VARCHAR NOT NULL, state VARCHAR NOT NULL);
+CREATE TABLE shrouded (kind VARCHAR NOT NULL, value BLOB NOT NULL, row_high UBIGINT NOT NULL, row_low UBIGINT NOT NULL,
+                       fields UINTEGER NOT NULL, flags UTINYINT NOT NULL);
+CREATE TABLE rejected (file UINTEGER NOT NULL, number UBIGINT NOT NULL, reason VARCHAR NOT NULL);
 CREATE TABLE evaluated (position UBIGINT NOT NULL, output BLOB NOT NULL, locator UBIGINT NOT NULL);
 """
 

@@ -134,8 +134,8 @@ def not_found(release: int, checked: Sequence[str], unchecked: Sequence[Vector])
     return exposed(release, [], checked, unchecked) | {"verdict": "not_found"}
 
 
-def breach(name: str, fields: Sequence[DataClass], employer: bool = False) -> Vector:
-    return {"dataset": name, "fields": [str(field) for field in fields], "employer": employer}
+def breach(name: str, fields: Sequence[DataClass], employer: bool = False, shared: bool = False) -> Vector:
+    return {"dataset": name, "fields": [str(field) for field in fields], "employer": employer, "shared": shared}
 
 
 def bad(check: Vector, name: str, stage: str, reason: str, **replaced: object) -> Vector:
@@ -150,8 +150,10 @@ BETA: Final = {"dataset": "beta-2024", "kinds": ["phone", "email"]}
 
 def _members_of(release: int, parameters: SlowHash = TESTING_ONLY) -> dict[str, list[tuple[bytes, bytes]]]:
     fields, few = mask_of(FIELDS), mask_of(FIELDS[:2])
-    both, phone, contact = (output_of("phone", n, parameters) for n in (EXPOSED_PHONE, "712345678", "522345678"))
-    card, email = output_of("national_id", "AB123456"), output_of("email", "name@example.ma")
+    numbers = (EXPOSED_PHONE, "712345678", "522345678", "522345679")
+    both, phone, contact, common = (output_of("phone", number, parameters) for number in numbers)
+    card, linked = (output_of("national_id", number, parameters) for number in ("AB123456", "AB123457"))
+    email = output_of("email", "name@example.ma", parameters)
     beta = mask_of([DataClass.PHONE_NUMBERS, DataClass.EMAIL_ADDRESSES])
     return {
         "phone": [
@@ -159,8 +161,12 @@ def _members_of(release: int, parameters: SlowHash = TESTING_ONLY) -> dict[str, 
             (both, sealed(both, "beta-2024", release, payload_of(beta))),
             (phone, sealed(phone, "alpha-2025", release, payload_of(few))),
             (contact, sealed(contact, "alpha-2025", release, payload_of(1 << 3, flags=1))),
+            (common, sealed(common, "alpha-2025", release, payload_of(few, flags=2))),
         ],
-        "national_id": [(card, sealed(card, "gamma-2023", release, payload_of(1)))],
+        "national_id": [
+            (card, sealed(card, "gamma-2023", release, payload_of(1))),
+            (linked, sealed(linked, "beta-2024", release, payload_of(beta))),
+        ],
         "email": [(email, sealed(email, "beta-2024", release, payload_of(1 << 8)))],
     }
 
@@ -181,6 +187,15 @@ def good_checks() -> Iterator[Vector]:
     yield check_of("exposed in one of two datasets", release, "phone", "0712345678", one)
     contact = exposed(7, [breach("alpha-2025", [DataClass.PHONE_NUMBERS], employer=True)], names, [GAMMA])
     yield check_of("exposed as the employer's contact", release, "phone", "0522345678", contact)
+    common = exposed(7, [breach("alpha-2025", FIELDS[:2], shared=True)], names, [GAMMA])
+    yield check_of("exposed in rows about several people", release, "phone", "0522345679", common)
+    linked = exposed(
+        7,
+        [breach("beta-2024", [DataClass.PHONE_NUMBERS, DataClass.EMAIL_ADDRESSES])],
+        ["alpha-2025", "gamma-2023"],
+        [],
+    )
+    yield check_of("exposed in a dataset that does not index the kind", release, "national_id", "AB123457", linked)
     card = exposed(7, [breach("gamma-2023", [DataClass.GOVERNMENT_ISSUED_IDS])], ["alpha-2025", "gamma-2023"], [BETA])
     yield check_of("exposed, one dataset does not index the kind", release, "national_id", "ab 0123456", card)
     email = exposed(7, [breach("beta-2024", [DataClass.EMAIL_ADDRESSES])], ["beta-2024"], [ALPHA, GAMMA])
@@ -216,7 +231,10 @@ def good_checks() -> Iterator[Vector]:
     every["data_classes"] = [f"Class {i}" for i in range(32)]
     every["datasets"] = [full.content["datasets"][0] | {"fields": every["data_classes"], "kinds": ["phone"]}]
     whole = exposed(
-        10, [{"dataset": "alpha-2025", "fields": every["data_classes"], "employer": False}], ["alpha-2025"], []
+        10,
+        [{"dataset": "alpha-2025", "fields": every["data_classes"], "employer": False, "shared": False}],
+        ["alpha-2025"],
+        [],
     )
     yield check_of("all 32 bits of the mask", Release(every, full.pages), "phone", "0612345678", whole)
 

@@ -86,7 +86,8 @@ BAD_PAYLOADS: Final[Sequence[tuple[str, bytes]]] = [
     ("zero field is 256", payload_of(1, zero=256)),
     ("no fields", payload_of(0)),
     ("no fields, flag set", payload_of(0, flags=1)),
-    ("unknown flag 2", payload_of(1, flags=2)),
+    ("no fields, both flags set", payload_of(0, flags=3)),
+    ("unknown flag 4", payload_of(1, flags=4)),
     ("unknown flag 128", payload_of(1, flags=129)),
     ("all zeros", bytes(8)),
     ("all ones", b"\xff" * 8),
@@ -101,6 +102,8 @@ def entries() -> Vector:
         ("three fields and the flag", "cnss-2025", 7, 0x58, 1),
         ("highest field", "cnss-2025", 7, 0x80000000, 0),
         ("all fields", "cnss-2025", 7, 0xFFFFFFFF, 1),
+        ("of several people", "cnss-2025", 7, 0x58, 2),
+        ("both flags", "cnss-2025", 7, 0x58, 3),
         ("another dataset", "tawtik-2025", 7, 0x58, 1),
         ("another release", "cnss-2025", 8, 0x58, 1),
         ("release above 2^32", "cnss-2025", 2**32 + 5, 0x58, 0),
@@ -122,6 +125,7 @@ def entries() -> Vector:
     finds: list[Vector] = []
     cases: list[tuple[str, bytes, tuple[int, int] | None]] = [
         ("alone", mine, (0x58, 1)),
+        ("alone, both flags", sealed(y, "cnss-2025", 7, payload_of(0x58, 3)), (0x58, 3)),
         ("first", mine + dummies, (0x58, 1)),
         ("last", dummies + mine, (0x58, 1)),
         ("between", dummies[:48] + mine + dummies[48:], (0x58, 1)),

@@ -107,17 +107,15 @@ export function conclude({ manifest, table, y, bucket }, page) {
   const checked = [];
   const unchecked = [];
   for (const { name: dataset, kinds, fields } of manifest.datasets) {
-    if (!kinds.includes(table.kind)) {
-      unchecked.push({ dataset, kinds });
-      continue;
-    }
     const payload = findEntry(entries, y, dataset, manifest.release);
+    // A file without this kind can still be known to hold the person, by another file that has both.
+    if (kinds.includes(table.kind)) checked.push(dataset);
+    else if (payload === null) unchecked.push({ dataset, kinds });
     if (payload !== null) {
       const exposed = fieldNames(payload.fields, manifest.data_classes);
       if (!exposed.every((field) => fields.includes(field))) throw new ProtocolError('entry_malformed');
-      exposures.push({ dataset, fields: exposed, employer: payload.employer });
+      exposures.push({ dataset, fields: exposed, employer: payload.employer, shared: payload.shared });
     }
-    checked.push(dataset);
   }
   const { release } = manifest;
   if (exposures.length > 0) return deepFreeze({ type: 'exposed', release, exposures, checked, unchecked });

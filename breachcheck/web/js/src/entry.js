@@ -8,8 +8,9 @@ import { ProtocolError } from './errors.js';
 import { ENTRY_LENGTH, PAYLOAD_VERSION, TAG_LENGTH } from './parameters.js';
 
 /**
- * The payload of an entry: a mask of data classes, and whether the identifier is the employer's contact.
- * @typedef {{readonly fields: number, readonly employer: boolean}} Payload
+ * The payload of an entry: a mask of data classes; whether the identifier is the employer's contact; and whether it stands
+ * in rows about several people.
+ * @typedef {{readonly fields: number, readonly employer: boolean, readonly shared: boolean}} Payload
  */
 
 /**
@@ -46,7 +47,7 @@ export function findEntry(entries, y, dataset, release) {
   const fields = payload.getUint32(0);
   const flags = payload.getUint8(4);
   const [version, zero] = [payload.getUint8(5), payload.getUint16(6)];
-  const wellFormed = fields !== 0 && flags <= 1 && version === PAYLOAD_VERSION && zero === 0;
+  const wellFormed = fields !== 0 && flags <= 3 && version === PAYLOAD_VERSION && zero === 0;
   if (found.length > 1 || !wellFormed) throw new ProtocolError('entry_malformed');
-  return { fields, employer: flags === 1 };
+  return { fields, employer: (flags & 1) !== 0, shared: (flags & 2) !== 0 };
 }

@@ -282,12 +282,13 @@ function exposed({ exposures, unchecked }, known) {
  * @param {import('./verdict.js').Exposure} exposure
  * @param {Dataset | undefined} dataset
  */
-function card({ dataset: name, fields, employer }, dataset) {
+function card({ dataset: name, fields, employer, shared }, dataset) {
   const page = copyOf('exposure');
   put(slot(page, 'title'), dataset?.title, MAX_TITLE, name);
   if (dataset?.date) putDate(slot(page, 'date'), dataset.date);
   else slot(page, 'dated').remove();
   if (!employer) slot(page, 'employer').remove();
+  if (!shared) slot(page, 'shared').remove();
   slot(page, 'fields').append(
     ...fields.map((field) => {
       const item = document.createElement('li');

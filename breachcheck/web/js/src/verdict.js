@@ -14,7 +14,8 @@
 
 /**
  * One dataset in which the identifier appears, and the names of the fields that stand there with it.
- * @typedef {{readonly dataset: string, readonly fields: readonly string[], readonly employer: boolean}} Exposure
+ * @typedef {{readonly dataset: string, readonly fields: readonly string[], readonly employer: boolean,
+ *   readonly shared: boolean}} Exposure
  */
 
 /**

@@ -166,7 +166,7 @@ export const STRANGER = '0655555555';
 export const EXPOSED = {
   type: 'exposed',
   release: 7,
-  exposures: [{ dataset: 'cnss-2025', fields: ['Phone numbers', 'Names', 'Earnings'], employer: true }],
+  exposures: [{ dataset: 'cnss-2025', fields: ['Phone numbers', 'Names', 'Earnings'], employer: true, shared: false }],
   checked: ['cnss-2025', 'other-2025'],
   unchecked: [{ dataset: 'third-2025', kinds: [] }],
 };

@@ -149,10 +149,10 @@ test('entries: seal, find, malformed', () => {
     const expected = concatBytes(key.subarray(0, 16), key.subarray(16).map((octet, i) => octet ^ payload[i]));
     assert.equal(bytesToHex(expected), entry, name);
     const found = findEntry(hex(entry), hex(output), from.dataset, from.release);
-    assert.deepEqual(found, { fields, employer: flags === 1 }, name);
+    assert.deepEqual(found, { fields, employer: (flags & 1) === 1, shared: flags > 1 }, name);
   }
   for (const { name, entries, found } of find) {
-    const payload = found && { fields: found.fields, employer: found.flags === 1 };
+    const payload = found && { fields: found.fields, employer: (found.flags & 1) === 1, shared: found.flags > 1 };
     assert.deepEqual(findEntry(hex(entries), hex(output), dataset, release), payload, name);
   }
   for (const { name, entries, reason } of bad) {

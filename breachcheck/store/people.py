@@ -1,0 +1,116 @@
+"""Who is one person: rows that share a linking identifier, across all that the ledger holds.
+
+    strong   an identifier of a linking kind, not in a column of the employer's
+    row      the set of strong identifiers of a row, as its 128-bit mark: rows with equal marks are one here
+    hub      a strong identifier with more than `MAX_ROWS` rows in one run, a placeholder such as 00000000: links nobody
+    person   a connected component of rows and strong identifiers
+    crowd    a component of more than `MAX_CROWD` rows: it is no person
+
+Every identifier of one person shows all of the person's fields, dataset by dataset. One that several people share (a
+phone, an employer's contact, a hub, an identifier of a crowd) shows only what stands in its own rows. All of it is done
+by DuckDB over OPRF outputs, out of core.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import duckdb
+
+from breachcheck.exposure import Flag
+
+MAX_ROWS: Final = 64
+MAX_CROWD: Final = 1024
+_ROUNDS: Final = 64  # what is not settled by then is a chain that no person makes
+
+_HUB: Final = """
+CREATE OR REPLACE TEMP TABLE hub AS
+SELECT DISTINCT kind, output FROM (
+    SELECT kind, output FROM exposure WHERE linking
+    GROUP BY kind, output, run HAVING count(DISTINCT (row_high, row_low)) > ?)
+"""
+_EDGE: Final = """
+CREATE OR REPLACE TEMP TABLE edge AS
+WITH stands AS (SELECT run, row_high, row_low, kind, output FROM exposure ANTI JOIN hub USING (kind, output) WHERE linking),
+     line AS (SELECT row_number() OVER () AS line, * FROM (SELECT DISTINCT run, row_high, row_low FROM stands)),
+     strong AS (SELECT row_number() OVER () AS strong, * FROM (SELECT DISTINCT kind, output FROM stands))
+SELECT line, strong, run, row_high, row_low
+FROM stands JOIN line USING (run, row_high, row_low) JOIN strong USING (kind, output)
+"""
+_LABEL: Final = "CREATE OR REPLACE TEMP TABLE label AS SELECT line, min(strong) AS label FROM edge GROUP BY line"
+_SETTLE: Final = """
+CREATE OR REPLACE TEMP TABLE next AS
+WITH least AS (SELECT strong, min(label) AS label FROM edge JOIN label USING (line) GROUP BY strong)
+SELECT line, min(least.label) AS label FROM edge JOIN least USING (strong) GROUP BY line
+"""
+_MOVED: Final = "SELECT next.label FROM next JOIN label USING (line) WHERE next.label <> label.label"
+_CROWD: Final = f"""
+CREATE OR REPLACE TEMP TABLE crowd AS
+SELECT label FROM next GROUP BY label HAVING count(*) > ? UNION {_MOVED}
+"""  # noqa: S608  a constant of this module
+_KNOWN: Final = """
+CREATE OR REPLACE TEMP TABLE known AS
+WITH person AS (
+    SELECT DISTINCT run, row_high, row_low, label AS person, crowd.label IS NOT NULL AS crowded
+    FROM edge JOIN next USING (line) LEFT JOIN crowd USING (label))
+SELECT kind, output, locator, dataset, fields, flags,
+       CASE WHEN flags & ? = 0 AND NOT crowded THEN person END AS person,
+       hub.output IS NOT NULL OR coalesce(crowded, false) AS cut
+FROM exposure LEFT JOIN person USING (run, row_high, row_low) LEFT JOIN hub USING (kind, output)
+"""
+_MEMBER: Final = """
+CREATE OR REPLACE TEMP TABLE member AS
+SELECT kind, output, any_value(locator) AS locator, min(person) AS person,
+       bool_or(cut) OR coalesce(min(person) <> max(person), false) AS shared
+FROM known GROUP BY kind, output
+"""
+_SEALABLE: Final = """
+CREATE OR REPLACE TEMP TABLE sealable AS
+WITH whole AS (
+    SELECT person, dataset, bit_or(fields) AS fields FROM known WHERE person IS NOT NULL GROUP BY person, dataset),
+shows AS (
+    SELECT kind, output, dataset, fields, flags FROM known
+    UNION ALL
+    SELECT kind, output, dataset, fields, 0 FROM member JOIN whole USING (person) WHERE NOT shared)
+SELECT kind, output, locator, dataset, bit_or(fields) AS fields,
+       (bit_or(flags) | CASE WHEN any_value(shared) THEN ? ELSE 0 END)::UTINYINT AS flags
+FROM shows JOIN member USING (kind, output) GROUP BY kind, output, locator, dataset
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """How many people were told apart; hubs and crowds that were cut; identifiers that several people share."""
+
+    people: int
+    hubs: int
+    crowds: int
+    shared: int
+
+
+def gather(database: duckdb.DuckDBPyConnection) -> People:
+    """Make the temporary table `sealable` of the ledger's `exposure`: what each identifier shows in each dataset.
+
+    Its columns are kind, output, locator, dataset, fields, flags; one line for each identifier and dataset.
+    """
+    run = database.execute
+    run(_HUB, [MAX_ROWS])
+    run(_EDGE)
+    run(_LABEL)
+    for _ in range(_ROUNDS):
+        run(_SETTLE)
+        if not run(f"{_MOVED} LIMIT 1").fetchone():
+            break
+        run("CREATE OR REPLACE TEMP TABLE label AS FROM next")
+    run(_CROWD, [MAX_CROWD])
+    run(_KNOWN, [int(Flag.EMPLOYER)])
+    run(_MEMBER)
+    run(_SEALABLE, [int(Flag.SHARED)])
+    [counts] = run(
+        "SELECT (SELECT count(DISTINCT person) FROM known), (SELECT count(*) FROM hub), (SELECT count(*) FROM crowd), "
+        "(SELECT count(*) FROM member WHERE shared)"
+    ).fetchall()
+    for table in ("hub", "edge", "label", "next", "crowd", "known", "member"):
+        run(f"DROP TABLE {table}")
+    return People(*counts)
