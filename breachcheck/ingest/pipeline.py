@@ -20,11 +20,12 @@ from pydantic import ValidationError
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import names_of
-from breachcheck.ingest import publish, sources
+from breachcheck.ingest import publish
 from breachcheck.ingest.engine import Engine
 from breachcheck.ingest.mapping import About, Mapping
 from breachcheck.ingest.reduce import Counts, Evaluate, Shroud, unshroud
 from breachcheck.ingest.sources.chunk import Chunk
+from breachcheck.ingest.sources.open import chunks, digest
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol.encoding import encode, hkdf_expand
 from breachcheck.protocol.manifest import Dataset, Manifest
@@ -90,10 +91,10 @@ def ingest(
         ReleaseError: ledger or release folder cannot be used, or the new release does not verify.
     """
     asked = _describe(job, Counts())
-    given = {_keyed(keys, "source", sources.digest(path)): path for path in job.files}
+    given = {_keyed(keys, "source", digest(path)): path for path in job.files}
     runs = [past for past in ledger.runs() if past.dataset.name == job.dataset]
-    known = {digest for past in runs if past.mapping == job.mapping.digest for digest in past.sources}
-    fresh = {digest: path for digest, path in given.items() if digest not in known}
+    known = {source for past in runs if past.mapping == job.mapping.digest for source in past.sources}
+    fresh = {source: path for source, path in given.items() if source not in known}
     # A file that was read with another mapping is read again with this one, in place of what it gave then.
     replaced = [past for past in runs if past.sources & fresh.keys()]
     if any(not past.sources <= fresh.keys() for past in replaced):
@@ -111,7 +112,7 @@ def ingest(
         resumed = run.reading is not None or run.dataset is not None
         try:
             # In the order of their digests: the same wherever the shell put them, so that reading can go on.
-            read = run.dataset or _read(job, [fresh[digest] for digest in sorted(fresh)], run, run_key, engine, watch)
+            read = run.dataset or _read(job, [fresh[source] for source in sorted(fresh)], run, run_key, engine, watch)
         except InputError:
             run.discard()
             raise
@@ -146,11 +147,11 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
             pa.Table.from_pylist(
                 [{"file": file, "number": number, "reason": reason} for file, number, reason in rejected], _REJECTED
             ),
-            json.dumps({"file": file, "chunks": chunks, "counts": counts.state()}),
+            json.dumps({"file": file, "chunks": count, "counts": counts.state()}),
         )
 
     for shrouded in engine.map(Shroud(run_key), _chunks(files, job.mapping, state["file"], state["chunks"], places)):
-        file, chunks, behind = places.popleft()
+        file, count, behind = places.popleft()
         batches.append(shrouded.batch)
         rejected += [(file, number, reason) for number, reason in shrouded.rejected]
         counts.add(shrouded.counts)
@@ -174,8 +175,8 @@ def _chunks(
     behind = sum(path.stat().st_size for path in files[:first])
     number = 0
     for file, path in enumerate(files[first:], first):
-        for chunks, chunk in enumerate(sources.chunks(path, mapping, skip=skip), skip + 1):
-            places.append((file, chunks, behind))
+        for count, chunk in enumerate(chunks(path, mapping, skip=skip), skip + 1):
+            places.append((file, count, behind))
             yield number, chunk
             number += 1
         behind += path.stat().st_size

@@ -1,0 +1,180 @@
+"""CSV and its like: cut between records by the parent, made into columns by a worker."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import BinaryIO, Final
+
+import pyarrow as pa
+from pyarrow import csv
+
+from breachcheck.errors import InputError
+from breachcheck.ingest.mapping import Mapping, Plan
+from breachcheck.ingest.sources.chunk import Rows
+from breachcheck.ingest.sources.columns import numbered
+from breachcheck.ingest.sources.records import MAX_RECORD, BrokenError, Cutter, Syntax, UnfinishedError
+from breachcheck.ingest.sources.text import Text, to_utf8
+
+DELIMITERS: Final = (";", ",", "\t", "|")
+_SAMPLE: Final = 50  # records by which a delimiter is found out
+_BOM: Final = "\ufeff".encode()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Delimited:
+    """Records of delimited text. Its `repr` is blank.
+
+    `octets` are well formed in the sense of `records`; `faults` are the rows (index in the chunk, from 0) that were not,
+    left out of them. `first` is the number of the chunk's first row in the file.
+    """
+
+    plan: Plan
+    count: int
+    offset: int
+    octets: bytes
+    encoding: str
+    delimiter: str
+    quoted: bool
+    first: int
+    faults: tuple[tuple[int, str], ...]
+
+    def __repr__(self) -> str:
+        return f"<{self.count} rows>"
+
+    def rows(self) -> Rows:
+        """Make columns of it.
+
+        Raises:
+            InputError: `reconcile`.
+        """
+        octets = to_utf8(self.octets, self.encoding)
+        columns, wrong = parse(octets, len(self.plan.header), self.delimiter, self.quoted)
+        return numbered(columns, wrong, self.faults, self.first, self.count)
+
+
+def parse(octets: bytes, width: int, delimiter: str, quoted: bool) -> tuple[list[pa.Array], list[int]]:
+    """Return the columns of well-formed records in UTF-8, and the index of each record that has another width.
+
+    Raises:
+        InputError: `reconcile`: the parser does not agree that they are well formed.
+    """
+    wrong: list[int] = []
+
+    def skip(row: csv.InvalidRow) -> str:
+        wrong.append(row.number - 1)
+        return "skip"
+
+    if not octets:
+        return [pa.array([], pa.string())] * width, wrong
+    if octets.startswith(_BOM):  # the parser takes one away, but this is not the start of the file
+        octets = _BOM + octets
+    names = [str(index) for index in range(width)]
+    try:
+        table = csv.read_csv(
+            pa.BufferReader(octets),
+            csv.ReadOptions(use_threads=False, block_size=len(octets) + 1, column_names=names),
+            csv.ParseOptions(
+                delimiter=delimiter,
+                quote_char='"' if quoted else False,
+                double_quote=True,
+                escape_char=False,
+                newlines_in_values=quoted,
+                ignore_empty_lines=False,
+                invalid_row_handler=skip,
+            ),
+            csv.ConvertOptions(
+                check_utf8=False,  # it was made so
+                column_types=dict.fromkeys(names, pa.string()),
+                strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowInvalid:  # whose text holds the row
+        raise InputError("reconcile", "the parser does not read these rows as they were cut") from None
+    return [column.combine_chunks() for column in table.columns], wrong
+
+
+def read_delimited(file: BinaryIO, disk: BinaryIO, mapping: Mapping) -> Iterator[Delimited]:
+    """Yield the rows under a header. `file` gives the octets; how far it is can be told from `disk`.
+
+    Lines of nothing but white space before the header are passed over. A file with nothing else has no rows.
+
+    Raises:
+        InputError: `columns`; `source`: the header cannot be read.
+    """
+    text = Text(file, mapping.encoding)
+    blocks = text.blocks()
+    head = b""
+    whole = True
+    for block in blocks:
+        head = (head + block).lstrip(b" \r\n")
+        if len(head) > MAX_RECORD:
+            whole = False
+            break
+    if not head:
+        return
+    lines = head if whole else head[: max(head.rfind(b"\n"), head.rfind(b"\r")) + 1]
+    header, delimiter, start = _header(head, whole, text.settle(lines or head), mapping)
+    plan = mapping.plan(header)
+    rest = chain((head[start:],), blocks)
+    number = 1
+    for piece in Cutter(Syntax(delimiter.encode()), len(header)).cut(rest):
+        yield Delimited(
+            plan=plan,
+            count=piece.count,
+            offset=disk.tell(),
+            octets=piece.octets,
+            encoding=text.settle(piece.octets),
+            delimiter=delimiter,
+            quoted=piece.quoted,
+            first=number,
+            faults=piece.rejected,
+        )
+        number += piece.count
+
+
+def _header(head: bytes, whole: bool, encoding: str, mapping: Mapping) -> tuple[list[str], str, int]:
+    """Return the header, the delimiter, and where the rows begin."""
+    candidates = []
+    for delimiter in (mapping.delimiter,) if mapping.delimiter else DELIMITERS:
+        syntax = Syntax(delimiter.encode())
+        try:
+            cells = syntax.cells(head, 0, MAX_RECORD, whole)
+        except (BrokenError, UnfinishedError):
+            continue
+        stop = cells[-1].stop + cells[-1].quoted
+        if stop > MAX_RECORD:
+            continue
+        names = [to_utf8(syntax.text(head, cell), encoding).decode() for cell in cells]
+        candidates.append((names, delimiter, stop + (2 if head.startswith(b"\r\n", stop) else 1)))
+    if not candidates:
+        raise InputError("source", "the header cannot be read: its quoting is broken, or it has no end")
+    # Where none fits, the error should tell of the likeliest.
+    fitting = [one for one in candidates if _fits(mapping, one[0])] or [one for one in candidates if len(one[0]) > 1]
+    return max(fitting or candidates, key=lambda one: _evenness(head[one[2] :], one[1], len(one[0])))
+
+
+def _fits(mapping: Mapping, header: list[str]) -> bool:
+    try:
+        mapping.plan(header)
+    except InputError:
+        return False
+    return True
+
+
+def _evenness(head: bytes, delimiter: str, width: int) -> tuple[float, int]:
+    """Return which share of the first records has the header's width, and that width."""
+    syntax = Syntax(delimiter.encode())
+    widths: Counter[int] = Counter()
+    position = 0
+    while position < len(head) and widths.total() < _SAMPLE:
+        try:
+            cells = syntax.cells(head, position, position + MAX_RECORD, last=True)
+        except BrokenError:
+            break
+        widths[len(cells)] += 1
+        position = cells[-1].stop + cells[-1].quoted
+        position += 2 if head.startswith(b"\r\n", position) else 1
+    return widths[width] / max(widths.total(), 1), width

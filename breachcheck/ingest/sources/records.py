@@ -1,0 +1,326 @@
+"""Where one record of delimited text ends and the next begins, decided before any parser sees it.
+
+Parsers are lenient about quotes: an unclosed one swallows the rows after it. So only octets that were shown to be well
+formed go to the parser, and the rest is rejected here, line by line. The rule:
+
+- A line ends with LF, CR LF or CR. A cell that begins with `"` is quoted: it ends at the next `"` that is not doubled,
+  and a delimiter or the end of the record must follow. In a cell that begins otherwise, `"` is a character.
+- A quoted cell may hold line ends, but a record has at most `MAX_LINES` lines and `MAX_RECORD` octets.
+- A record of several lines has the header's width, and does not look like rows that a stray quote swallowed. It does
+  where a line wholly inside of a quoted cell has the header's width by itself, or where both its first line and its last
+  one have; in a file of one column, every cell of several lines does.
+- What breaks this is rejected as far as the end of its first line, as `quoting`, and reading goes on at the next line.
+  A line of more than `MAX_RECORD` octets is rejected as `too_long`.
+
+Octets are searched as arrays where there are quotes, and by `bytes` methods where there are none; Python looks only at
+single records in which a quote is out of place or a line end is quoted. All of it is linear in the octets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+MAX_CELL: Final = 1 << 20  # octets
+MAX_RECORD: Final = 2 * MAX_CELL  # octets
+MAX_LINES: Final = 64
+_QUOTE, _LF, _CR = b'"\n\r'
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+_SURE_LINE_END: Final = re.compile(rb"\r\n|\n|\r(?!\Z)")  # whatever follows
+
+Positions = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Piece:
+    """Whole records, one after the other. Its `repr` is blank.
+
+    `count` of them were read; `rejected` ones (index in the piece, from 0, and reason) are left out of `octets`.
+    `quoted`: there may be quoted cells.
+    """
+
+    octets: bytes
+    count: int
+    rejected: tuple[tuple[int, str], ...]
+    quoted: bool
+
+    def __repr__(self) -> str:
+        return f"<{self.count} records>"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Where the text of one cell begins and ends in a buffer, without its quotes."""
+
+    start: int
+    stop: int
+    quoted: bool
+
+
+class BrokenError(Exception):
+    """A record is not well formed."""
+
+
+class UnfinishedError(Exception):
+    """A record goes on behind the end of the buffer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """How cells are parted: an octet, and whether quotes mean anything."""
+
+    delimiter: bytes
+    quotes: bool = True
+    _stop: re.Pattern[bytes] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_stop", re.compile(b"[\r\n" + re.escape(self.delimiter) + b"]"))
+
+    def cells(self, buffer: bytes, start: int, limit: int, last: bool) -> list[Cell]:
+        """Return the cells of the record at `start`; no quoted one may reach `limit`. `last`: nothing follows `buffer`.
+
+        Raises:
+            BrokenError: it is not well formed.
+            UnfinishedError: the buffer ends before it does.
+        """
+        cells = []
+        position = start
+        while True:
+            if self.quotes and buffer.startswith(b'"', position):
+                close = self._close(buffer, position + 1, limit, last)
+                cells.append(Cell(position + 1, close, True))
+                end = close + 1
+                if end == len(buffer):
+                    if not last:
+                        raise UnfinishedError
+                    return cells
+                if buffer[end] in b"\r\n":
+                    return cells
+                if not buffer.startswith(self.delimiter, end):
+                    raise BrokenError
+            else:
+                found = self._stop.search(buffer, position)
+                if found is None and not last:
+                    raise UnfinishedError
+                end = found.start() if found else len(buffer)
+                cells.append(Cell(position, end, False))
+                if found is None or buffer[end] in b"\r\n":
+                    return cells
+            position = end + 1
+
+    def text(self, buffer: bytes, cell: Cell) -> bytes:
+        """Return what a cell says."""
+        octets = buffer[cell.start : cell.stop]
+        return octets.replace(b'""', b'"') if cell.quoted else octets
+
+    @staticmethod
+    def _close(buffer: bytes, position: int, limit: int, last: bool) -> int:
+        while True:
+            close = buffer.find(b'"', position, limit)
+            if close < 0:
+                if limit >= len(buffer) and not last:
+                    raise UnfinishedError
+                raise BrokenError
+            if not buffer.startswith(b'"', close + 1):
+                return close
+            position = close + 2
+
+
+class Cutter:
+    """Cuts blocks of octets between records. The same blocks give the same pieces."""
+
+    def __init__(self, syntax: Syntax, width: int) -> None:
+        self._syntax = syntax
+        self._width = width
+        self._skipping = False  # within a line that was rejected as too long
+
+    def cut(self, blocks: Iterable[bytes]) -> Iterator[Piece]:
+        """Yield about one piece a block. At most `MAX_RECORD` octets are carried from one block to the next."""
+        carried = b""
+        source = iter(blocks)
+        block = next(source, None)
+        while block is not None:
+            following = next(source, None)
+            buffer = carried + block if carried else block
+            piece, used = self._piece(buffer, following is None)
+            carried = buffer[used:]
+            if piece.count:
+                yield piece
+            block = following
+
+    def _piece(self, buffer: bytes, last: bool) -> tuple[Piece, int]:
+        start = 0
+        if self._skipping:
+            found = (_LINE_END if last else _SURE_LINE_END).search(buffer)
+            if found is None:
+                return Piece(b"", 0, (), False), len(buffer) - (buffer.endswith(b"\r") and not last)
+            self._skipping = False
+            start = found.end()
+        quoted = self._syntax.quotes and buffer.find(b'"', start) >= 0
+        if quoted or _may_be_long(buffer, start):
+            return self._examine(buffer, start, last)
+        # A CR at the very end may be half of a CR LF.
+        stop = len(buffer) if last else max(buffer.rfind(b"\n"), buffer.rfind(b"\r", 0, -1)) + 1
+        octets = buffer[start:stop]
+        return Piece(octets, count_lines(octets), (), False), max(start, stop)
+
+    def _examine(self, buffer: bytes, start: int, last: bool) -> tuple[Piece, int]:
+        marks = _Marks(buffer, start, last, self._syntax)
+        ends = marks.ends
+        position = start
+        kept: list[tuple[int, int]] = []
+        rejected: list[tuple[int, str]] = []
+        count = 0
+        while True:
+            event = marks.next_event(position)
+            line = int(ends.searchsorted(event, "right"))  # the line with the event in it
+            first = int(ends.searchsorted(position, "right"))
+            begin = int(ends[line - 1]) if line > first else position
+            if begin > position:
+                _append(kept, position, begin)
+                count += line - first
+                position = begin
+            if line == len(ends):
+                break
+            try:
+                after, reason = self._record(buffer, begin, line, ends, last)
+            except UnfinishedError:
+                break
+            if reason:
+                rejected.append((count, reason))
+            else:
+                _append(kept, begin, after)
+            count += 1
+            position = after
+        if not last and len(buffer) - position > MAX_RECORD:
+            # Any record of several lines would have been judged: this is one line.
+            rejected.append((count, "too_long"))
+            count += 1
+            self._skipping = True
+            position = len(buffer) - buffer.endswith(b"\r")  # which may be half of a CR LF
+        octets = b"".join(_closed(buffer[one:two]) for one, two in kept)
+        return Piece(octets, count, tuple(rejected), marks.quoted), position
+
+    def _record(self, buffer: bytes, begin: int, line: int, ends: Positions, last: bool) -> tuple[int, str | None]:
+        """Return where the record at `begin`, the start of a line, ends, and why it is rejected."""
+        first_end = int(ends[line])
+        if first_end - begin > MAX_RECORD:
+            return first_end, "too_long"
+        limit = begin + MAX_RECORD
+        if line + MAX_LINES <= len(ends):
+            limit = min(limit, int(ends[line + MAX_LINES - 1]))
+        try:
+            cells = self._syntax.cells(buffer, begin, limit, last)
+            stop = cells[-1].stop + cells[-1].quoted
+            last_line = int(ends.searchsorted(stop, "right" if stop < len(buffer) else "left"))
+            if last_line == len(ends):
+                raise UnfinishedError
+        except BrokenError:
+            return first_end, "quoting"
+        except UnfinishedError:
+            if len(buffer) - begin > MAX_RECORD:
+                return first_end, "quoting"
+            raise
+        end = int(ends[last_line])
+        if last_line > line:
+            if end > limit or len(cells) != self._width:
+                return first_end, "quoting"
+            if any(self._swallows(buffer[cell.start : cell.stop], index) for index, cell in enumerate(cells)):
+                return first_end, "quoting"
+        return end, None
+
+    def _swallows(self, text: bytes, index: int) -> bool:
+        first, *inner = _LINE_END.split(text)
+        if not inner:
+            return False
+        if self._width == 1:
+            return True
+        *inner, final = inner
+        delimiter = self._syntax.delimiter
+        return any(line.count(delimiter) == self._width - 1 for line in inner) or (
+            first.count(delimiter) == self._width - 1 - index and final.count(delimiter) == index
+        )
+
+
+class _Marks:
+    """Where lines end in a buffer, and where a record needs to be looked at by itself."""
+
+    def __init__(self, buffer: bytes, start: int, last: bool, syntax: Syntax) -> None:
+        octets = np.frombuffer(buffer, np.uint8)
+        is_end = octets == _CR
+        is_end[:-1] &= octets[1:] != _LF
+        if not last:
+            is_end[-1:] = False
+        is_end |= octets == _LF
+        ends: Positions = np.flatnonzero(is_end) + 1
+        ends = ends[ends > start]
+        if last and len(buffer) > start and (not len(ends) or ends[-1] != len(buffer)):
+            ends = np.append(ends, len(buffer))
+        self.ends = ends
+        self._beyond = len(buffer)
+        quotes: Positions = np.flatnonzero(octets == _QUOTE) if syntax.quotes else np.empty(0, np.intp)
+        quotes = quotes[quotes >= start]
+        self._quotes = quotes
+        self.quoted = len(quotes) > 0
+        # Quotes open and close by turns. From a given line on, either the even ones open or the odd ones do.
+        parting = np.zeros(256, bool)
+        parting[[_LF, _CR, syntax.delimiter[0]]] = True
+        opens = parting[octets[quotes - 1]]
+        opens[quotes == start] = True
+        opens[1:] |= np.diff(quotes) == 1
+        closes = parting[octets[np.minimum(quotes + 1, len(octets) - 1)]]
+        closes[quotes == len(octets) - 1] = last
+        closes[:-1] |= np.diff(quotes) == 1
+        self._opens, self._closes = opens, closes
+        self._quotes_before = quotes.searchsorted(ends)
+        self._long = ends[np.diff(ends, prepend=start) > MAX_RECORD] - 1
+        self._events: dict[int, Positions] = {}
+
+    def _find_events(self, phase: int) -> Positions:
+        out_of_place = np.empty(len(self._quotes), bool)
+        out_of_place[phase::2] = ~self._opens[phase::2]
+        out_of_place[1 - phase :: 2] = ~self._closes[1 - phase :: 2]
+        within = self.ends[self._quotes_before % 2 != phase] - 1
+        return np.sort(np.concatenate((self._quotes[out_of_place], within, self._long)))
+
+    def next_event(self, position: int) -> int:
+        """Return the first octet at or behind `position`, the start of a record, that is out of the ordinary."""
+        phase = int(self._quotes.searchsorted(position)) % 2
+        if phase not in self._events:
+            self._events[phase] = self._find_events(phase)
+        events = self._events[phase]
+        index = int(events.searchsorted(position))
+        return int(events[index]) if index < len(events) else self._beyond
+
+
+def _append(kept: list[tuple[int, int]], start: int, stop: int) -> None:
+    if kept and kept[-1][1] == start:
+        kept[-1] = kept[-1][0], stop
+    else:
+        kept.append((start, stop))
+
+
+def _closed(records: bytes) -> bytes:
+    # What follows may begin with LF, and was no part of this line end.
+    return records + b"\n" if records.endswith(b"\r") else records
+
+
+def count_lines(octets: bytes) -> int:
+    """Return the number of lines, whether or not the last one has its end."""
+    returns = octets.count(b"\r")
+    ends = octets.count(b"\n") + (returns - octets.count(b"\r\n") if returns else 0)
+    return ends + (bool(octets) and octets[-1] not in b"\r\n")
+
+
+def _may_be_long(buffer: bytes, start: int) -> bool:
+    # A line of MAX_RECORD octets fills one of these windows.
+    half = MAX_RECORD // 2
+    return any(
+        buffer.find(b"\n", at, at + half) < 0 and buffer.find(b"\r", at, at + half) < 0
+        for at in range(start, len(buffer) - half + 1, half)
+    )
