@@ -28,7 +28,7 @@ from breachcheck.errors import InputError, ProtocolError
 from breachcheck.exposure import DataClass, Exposed, Exposure, Flag, NotFound, Reason, Unchecked, mask_of, names_of
 from breachcheck.protocol import bucket, client, entry, merkle, messages, oprf, parameters
 from breachcheck.protocol.encoding import encode, hkdf_expand
-from breachcheck.protocol.identifier import KINDS, Identifier, identify
+from breachcheck.protocol.identifier import KINDS, RULE_FILES, TABLES, Identifier, identify
 from breachcheck.protocol.manifest import Manifest, open_signed, sign
 from breachcheck.protocol.parameters import ENTRY_LENGTH, MAX_BATCH, SLOW_HASHES, STANDARD, TESTING_ONLY
 from breachcheck.protocol.server import Evaluator
@@ -157,7 +157,9 @@ def test_identifiers_of_different_kinds_never_collide() -> None:
 
 
 def test_rules_hold_what_the_digest_needs() -> None:
-    rules = json.loads((PACKAGE / "protocol" / "identifiers.json").read_text("utf-8"))
+    files = {path.name: json.loads(path.read_text("utf-8")) for path in (PACKAGE / "protocol" / "rules").iterdir()}
+    assert set(files) == {TABLES, *RULE_FILES}
+    assert sum(len(files[name]) for name in RULE_FILES) == len(KINDS)  # no kind stands in two files
 
     def strings(content: Any) -> list[str]:
         if isinstance(content, dict):
@@ -166,7 +168,8 @@ def test_rules_hold_what_the_digest_needs() -> None:
             return [text for item in content for text in strings(item)]
         return [content] if isinstance(content, str) else []
 
-    assert all(re.fullmatch(r"[ -~]*", text) and not {'"', "\\"} & set(text) for text in strings(rules))
+    assert all(re.fullmatch(r"[ -~]*", text) and not {'"', "\\"} & set(text) for text in strings(files))
+    rules = files[TABLES]
     tables = [rules["map"], rules["marks"], *rules["groups"].values()]
     listed = [c for table in tables for r in table for c in range(int(r[0][2:], 16), int(r[1][2:], 16) + 1)]
     assert len(listed) == len(set(listed))
