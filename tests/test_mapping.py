@@ -239,6 +239,14 @@ def test_a_column_that_nothing_tells_is_ignored_and_the_steward_asked() -> None:
     assert "few of the sampled cells" in said
 
 
+def test_a_column_without_a_name_is_called_by_its_place() -> None:
+    header = ["tel", "", "nom", " "]
+    mapping = proposed(header, [["0612345678", "a@example.ma", "q", ""]] * 20)
+    assert [column.header for column in mapping.column] == [("tel",), ("#2",), ("nom",), ("#4",)]
+    assert (mapping.column[1].kind, mapping.column[3].ignore) == (("email",), True)
+    assert [cell.indexes for cell in mapping.plan(header).cells] == [(0,), (1,), (2,)]
+
+
 def test_confidence_grows_with_what_passes_and_with_how_much_there_was() -> None:
     def confidence(cells: Sequence[str]) -> float:
         said = propose(["email", "tel"], [["a@example.ma", cell] for cell in cells])

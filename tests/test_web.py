@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import re
 import shutil
@@ -26,13 +27,15 @@ from breachcheck import web
 from breachcheck.exposure import DataClass, Reason
 from breachcheck.keys import read_steward
 from breachcheck.protocol.identifier import KINDS
+from breachcheck.protocol.manifest import Manifest
 from breachcheck.synth import nonmember
 from breachcheck.web import words
 from breachcheck.web.languages import discover, negotiate
-from breachcheck.web.pages import PAGES
+from breachcheck.web.pages import PAGES, _Site
 from tests import browser as tools
 from tests.browser import PATIENCE, SMALL, Proxy, Visit, chromium, visiting
 from tests.canary import Scanner
+from tests.faulty import Steward
 from tests.world import World, run, serving
 
 FOLDER: Final = Path(str(web.__file__)).parent
@@ -848,3 +851,20 @@ def test_there_are_words_for_everything_that_can_be_said() -> None:
     for kind, of in words.KINDS.items():
         if kind not in ("national_id", "email", "bank_account"):
             assert KINDS[kind].canonical(of.example)
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_a_form_offers_the_kinds_of_its_release_and_no_other(tag: str) -> None:
+    def offered(manifest: Manifest | None) -> list[str]:
+        said = _Site(lambda: manifest, bytes(32), list).page("check", tag).content.decode()
+        kinds = re.findall('name="kind" value="([^"]+)"', said)
+        assert kinds == re.findall('id="text-([^"]+)"', said)
+        assert all(translated(tag, words.KINDS[kind].label) in html.unescape(said) for kind in kinds)
+        return kinds
+
+    plain = Steward().publish(1).manifest
+    french = ("fr_social_security", "fr_phone", "fr_bank_account")
+    dataset = plain.datasets[0].model_copy(update={"kinds": french})
+    assert offered(plain) == ["national_id", "phone"]
+    assert offered(plain.model_copy(update={"datasets": (dataset,)})) == list(french)
+    assert offered(None) == list(words.HOME)
