@@ -85,6 +85,7 @@ def test_a_mapping_that_makes_no_sense_is_refused(column: str, complaint: str, t
     ("text", "complaint"),
     [
         (f'version = 1\nlinking = ["national_id"]\n{PHONE_COLUMN}', "linking names a kind that no column has"),
+        (f'version = 1\nlinking = ["phone"]\n{PHONE_COLUMN}employer = true\n', "of a person's own"),
         ('version = 1\n[[column]]\nheader = "a"\nignore = true\n', "no column maps to a kind"),
         (f"version = 2\n{PHONE_COLUMN}", "version"),
         (f'version = 1\nencoding = "utf-9"\n{PHONE_COLUMN}', "no such encoding"),

@@ -73,7 +73,7 @@ class Mapping(BaseModel):
     """How rows of one shape of file are read.
 
     `linking` are the kinds of identifier by which rows are told to be about one person: no two people have one of them
-    in common. `encoding` and `delimiter` of text are found out where they are not said.
+    in common. What stands in a column of the employer's links nobody. `encoding` and `delimiter` of text are found out where they are not said.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -93,8 +93,9 @@ class Mapping(BaseModel):
         kinds = {kind for column in self.column for kind in column.kind}
         if not kinds:
             raise ValueError("no column maps to a kind of identifier")
-        if not set(self.linking) <= kinds:
-            raise ValueError("linking names a kind that no column has")
+        own = {kind for column in self.column for kind in column.kind if not column.employer}
+        if not set(self.linking) <= own:  # a manager's number stands beside all who work there
+            raise ValueError("linking names a kind that no column has of a person's own")
         return self
 
     @property
