@@ -30,6 +30,8 @@ keys_app = typer.Typer(help="The steward's keys.", no_args_is_help=True)
 release_app = typer.Typer(help="Published releases.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 app.add_typer(release_app, name="release")
+mapping_app = typer.Typer(help="What each column of a leaked file is.", no_args_is_help=True)
+app.add_typer(mapping_app, name="mapping")
 
 Keys = Annotated[Path, typer.Option("--keys", envvar="BREACHCHECK_KEYS", help="Folder of the steward's keys.")]
 Releases = Annotated[Path, typer.Option("--releases", envvar="BREACHCHECK_RELEASES", help="Folder of the releases.")]
@@ -81,6 +83,47 @@ def synth(
 
     report = generate(people, seed, out, answers)
     NOTES.print(f"{report.rows:,} rows about {report.people:,} people")
+
+
+@mapping_app.command("propose")
+def mapping_propose(
+    file: Annotated[Path, typer.Argument(help="A leaked file with a header.", show_default=False)],
+    out: Annotated[Path | None, typer.Option("--out", help="The TOML file to write, which must not exist.")] = None,
+    trust_header: Annotated[
+        bool, typer.Option("--trust-header", help="I looked: the first line is a header, though its words are unknown.")
+    ] = False,
+) -> None:
+    """Write a first mapping for a file, with the confidence of each column. No value of the file stands in it."""
+    from breachcheck.ingest import hardening, preview
+    from breachcheck.ingest.propose import propose
+    from breachcheck.terminal import RESULTS
+
+    hardening.harden()
+    text = propose(*preview.head(file), trust_header)
+    if out is None:
+        RESULTS.print(text, markup=False, end="")
+        return
+    try:
+        with out.open("x", encoding="utf-8", newline="\n") as toml:
+            toml.write(text)
+    except FileExistsError:
+        raise InputError("mapping", f"{out} exists: nothing is overwritten") from None
+
+
+@mapping_app.command("check")
+def mapping_check(
+    files: Annotated[list[Path], typer.Argument(help="The leaked files.", show_default=False)],
+    mapping: Annotated[str, typer.Option("--mapping", envvar="BREACHCHECK_MAPPING", help="A TOML file, or cnss.")],
+) -> None:
+    """Count how much of each column passes the rule of its kind, and why the rest does not. No value is shown."""
+    from breachcheck.ingest import hardening, preview
+    from breachcheck.ingest.mapping import read_mapping
+    from breachcheck.ingest.tally import tally
+    from breachcheck.terminal import print_tally
+
+    hardening.harden()
+    settled = read_mapping(mapping)
+    print_tally(tally(chunk for file in files for chunk in preview.read(file, settled)))
 
 
 @app.command()
@@ -204,7 +247,12 @@ def serve(
 
 @app.command()
 def check(
-    kind: Annotated[str, typer.Argument(help="national_id, social_security, phone, bank_account or email.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="A kind that the release indexes: national_id, social_security, phone, bank_account, email."
+        ),
+    ],
     url: Annotated[str, typer.Option("--url", envvar="BREACHCHECK_URL", help="Where the service is.")],
     publisher_key: PublisherKey,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,

@@ -7,16 +7,20 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from breachcheck.errors import InputError, ReleaseError
 from breachcheck.exposure import Exposed, NotFound, Unchecked, Undetermined, Verdict
-from breachcheck.ingest.pipeline import Report, Watch
 from breachcheck.protocol.manifest import Manifest
+
+if TYPE_CHECKING:
+    from breachcheck.ingest.pipeline import Report, Watch
+    from breachcheck.ingest.tally import Tally
 
 
 class _Terminal(Console):
@@ -174,6 +178,28 @@ def print_report(report: Report) -> None:
 def _add_reasons(table: Table, what: str, reasons: Mapping[str, int]) -> None:
     for reason, count in reasons.items():
         table.add_row(f"{what}: {reason}", f"{count:,}")
+
+
+def print_tally(counted: Tally) -> None:
+    """Print what stands in the columns of some files: small counts as such only, and never a value."""
+    from breachcheck.ingest.tally import coarse
+
+    table = Table("column", "is", "cells", "absent", "passed", "refused", box=None, pad_edge=False)
+    for column in counted.columns.values():
+        cells, absent, passed, refused = column.told()
+        table.add_row(
+            Text(" + ".join(column.headers)),
+            ", ".join(column.means),
+            cells,
+            absent,
+            ", ".join(passed.values()),
+            ", ".join(f"{count} {reason}" for reason, count in refused.items()),
+        )
+    RESULTS.print(table)
+    RESULTS.print()
+    RESULTS.print(f"rows: {coarse(counted.rows)}")
+    for reason, count in sorted(counted.rejected.items()):
+        RESULTS.print(f"rows rejected: {reason}: {coarse(count)}")
 
 
 def print_manifest(manifest: Manifest) -> None:

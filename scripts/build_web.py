@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "breachcheck/web/js"
-RULES = ROOT / "breachcheck/protocol/identifiers.json"
+RULES = ROOT / "breachcheck/protocol/rules"
 DIST = ROOT / "breachcheck/web/static/dist"
 STAMP = DIST / "sources.sha256"  # digest of the sources that the bundles were made from
 INSTALLED = SCRIPTS / "node_modules/.breachcheck"  # digest of the lock file that was installed
@@ -93,8 +93,8 @@ def install(*, development: bool = False) -> Node:
 
 def sources_digest() -> str:
     """Return the digest of everything that the bundles are made from."""
-    files = [SCRIPTS / "build.js", SCRIPTS / "package-lock.json", RULES]
-    files += [path for path in (SCRIPTS / "src").rglob("*") if path.is_file()]
+    files = [SCRIPTS / "build.js", SCRIPTS / "package-lock.json"]
+    files += [path for folder in (SCRIPTS / "src", RULES) for path in folder.rglob("*") if path.is_file()]
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(f"{path.relative_to(ROOT).as_posix()}\0{path.stat().st_size}\0".encode())

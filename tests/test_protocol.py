@@ -28,7 +28,7 @@ from breachcheck.errors import InputError, ProtocolError
 from breachcheck.exposure import DataClass, Exposed, Exposure, Flag, NotFound, Reason, Unchecked, mask_of, names_of
 from breachcheck.protocol import bucket, client, entry, merkle, messages, oprf, parameters
 from breachcheck.protocol.encoding import encode, hkdf_expand
-from breachcheck.protocol.identifier import KINDS, Identifier, identify
+from breachcheck.protocol.identifier import KINDS, RULE_FILES, TABLES, Identifier, identify
 from breachcheck.protocol.manifest import Manifest, open_signed, sign
 from breachcheck.protocol.parameters import ENTRY_LENGTH, MAX_BATCH, SLOW_HASHES, STANDARD, TESTING_ONLY
 from breachcheck.protocol.server import Evaluator
@@ -151,13 +151,46 @@ def test_an_account_and_its_iban_are_one_identifier(free: int) -> None:
         identify("bank_account", f"{free:022d}{key % 97 + 1:02d}")
 
 
+@calm
+@given(st.integers(0, 10**11 - 1), st.sampled_from(["01", "2A", "2B", "75", "99"]), st.integers(1, 96))
+def test_a_french_number_is_one_with_its_key_and_without(free: int, department: str, wrong: int) -> None:
+    digits = f"{free:011d}"
+    number = f"{1 + free % 2}{digits[:2]}{1 + free % 12:02d}{department}{digits[2:8]}"
+    # As the statisticians' office writes it: the letter counts 0, and a million or two are taken off.
+    value = int(number.replace("A", "0").replace("B", "0")) - 1_000_000 * ("A" in number) - 2_000_000 * ("B" in number)
+    key = 97 - value % 97
+    with_key = identify("fr_social_security", f"{number}{key:02d}")
+    assert with_key == identify("fr_social_security", number) == Identifier("fr_social_security", number)
+    with pytest.raises(InputError, match="check_digits"):
+        identify("fr_social_security", f"{number}{(key + wrong - 1) % 97 + 1:02d}")
+
+
+@calm
+@given(st.from_regex("[0-9]{10}[0-9A-Z]{11}", fullmatch=True), st.integers(1, 96))
+def test_a_french_account_is_one_with_its_iban_and_without(free: str, wrong: int) -> None:
+    table = ("AJ", "BKS", "CLT", "DMU", "ENV", "FOW", "GPX", "HQY", "IRZ")
+    worth = {letter: str(digit) for digit, letters in enumerate(table, start=1) for letter in letters}
+    bank, branch, account = (
+        int("".join(worth.get(sign, sign) for sign in part)) for part in (free[:5], free[5:10], free[10:])
+    )
+    key = 97 - (89 * bank + 15 * branch + 3 * account) % 97
+    rib = f"{free}{key:02d}"
+    check = 98 - int("".join(str("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ".index(sign)) for sign in f"{rib}FR00")) % 97
+    assert identify("fr_bank_account", rib) == identify("fr_bank_account", f"FR{check:02d}{rib}")
+    for broken in (f"{free}{(key + wrong - 1) % 97 + 1:02d}", f"FR{(check + wrong - 2) % 97 + 2:02d}{rib}"):
+        with pytest.raises(InputError, match="check_digits"):
+            identify("fr_bank_account", broken)
+
+
 def test_identifiers_of_different_kinds_never_collide() -> None:
     hashed = {slow_hash(Identifier(kind, "612345678"), bytes(16), TESTING_ONLY) for kind in KINDS}
     assert len(hashed) == len(KINDS)
 
 
 def test_rules_hold_what_the_digest_needs() -> None:
-    rules = json.loads((PACKAGE / "protocol" / "identifiers.json").read_text("utf-8"))
+    files = {path.name: json.loads(path.read_text("utf-8")) for path in (PACKAGE / "protocol" / "rules").iterdir()}
+    assert set(files) == {TABLES, *RULE_FILES}
+    assert sum(len(files[name]) for name in RULE_FILES) == len(KINDS)  # no kind stands in two files
 
     def strings(content: Any) -> list[str]:
         if isinstance(content, dict):
@@ -166,7 +199,8 @@ def test_rules_hold_what_the_digest_needs() -> None:
             return [text for item in content for text in strings(item)]
         return [content] if isinstance(content, str) else []
 
-    assert all(re.fullmatch(r"[ -~]*", text) and not {'"', "\\"} & set(text) for text in strings(rules))
+    assert all(re.fullmatch(r"[ -~]*", text) and not {'"', "\\"} & set(text) for text in strings(files))
+    rules = files[TABLES]
     tables = [rules["map"], rules["marks"], *rules["groups"].values()]
     listed = [c for table in tables for r in table for c in range(int(r[0][2:], 16), int(r[1][2:], 16) + 1)]
     assert len(listed) == len(set(listed))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import re
 import shutil
@@ -26,13 +27,15 @@ from breachcheck import web
 from breachcheck.exposure import DataClass, Reason
 from breachcheck.keys import read_steward
 from breachcheck.protocol.identifier import KINDS
+from breachcheck.protocol.manifest import Manifest
 from breachcheck.synth import nonmember
 from breachcheck.web import words
 from breachcheck.web.languages import discover, negotiate
-from breachcheck.web.pages import PAGES
+from breachcheck.web.pages import PAGES, _Site
 from tests import browser as tools
 from tests.browser import PATIENCE, SMALL, Proxy, Visit, chromium, visiting
 from tests.canary import Scanner
+from tests.faulty import Steward
 from tests.world import World, run, serving
 
 FOLDER: Final = Path(str(web.__file__)).parent
@@ -359,7 +362,7 @@ def spellings(kind: str, text: str) -> set[bytes]:
     )
 
 
-@pytest.mark.parametrize("kind", words.KINDS)
+@pytest.mark.parametrize("kind", words.HOME)
 def test_no_request_of_a_visit_holds_the_identifier_and_none_goes_elsewhere(
     kind: str, town: Town, proxy: Proxy, visit: Visit
 ) -> None:
@@ -439,7 +442,7 @@ def test_fields_ask_browsers_and_keyboards_for_the_right_manners(visit: Visit) -
         assert (manners["dir"], manners["autocomplete"], manners["spellcheck"]) == ("ltr", "off", "false")
         assert manners["autocorrect"] == "off" and manners["name"] is None
         keyboards[(manners["id"] or "").removeprefix("text-")] = manners["inputmode"]
-    assert keyboards == {kind: of.inputmode for kind, of in words.KINDS.items()}
+    assert keyboards == {kind: words.KINDS[kind].inputmode for kind in words.HOME}
     assert list(keyboards.values()) == ["text", "numeric", "tel", "numeric", "email"]
 
 
@@ -518,8 +521,8 @@ def test_a_screen_reader_is_told_names_and_what_happens(town: Town, visit: Visit
     visit.open_form("en")
     page = visit.page
     expect(page.get_by_role("group", name="Which one do you want to check with?")).to_be_visible()
-    for of in words.KINDS.values():
-        expect(page.get_by_role("radio", name=of.short, exact=True)).to_be_visible()
+    for kind in words.HOME:
+        expect(page.get_by_role("radio", name=words.KINDS[kind].short, exact=True)).to_be_visible()
     field = page.get_by_role("textbox", name=words.KINDS["national_id"].label)
     expect(field).to_have_accessible_description(re.compile("front of the card.*AB123456"))
     heard = """() => {
@@ -544,7 +547,7 @@ def test_small_screens_and_large_fingers(tag: str, browser: Browser, proxy: Prox
             assert visit.overflow() <= 0, page
         visit.open_form(tag)
         visit.page.click("summary")
-        for kind in words.KINDS:
+        for kind in words.HOME:
             visit.ask(kind, "?")
             assert visit.overflow() <= 0, kind
         small = """(selector) => [...document.querySelectorAll(selector)].filter(one => one.checkVisibility())
@@ -848,3 +851,20 @@ def test_there_are_words_for_everything_that_can_be_said() -> None:
     for kind, of in words.KINDS.items():
         if kind not in ("national_id", "email", "bank_account"):
             assert KINDS[kind].canonical(of.example)
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_a_form_offers_the_kinds_of_its_release_and_no_other(tag: str) -> None:
+    def offered(manifest: Manifest | None) -> list[str]:
+        said = _Site(lambda: manifest, bytes(32), list).page("check", tag).content.decode()
+        kinds = re.findall('name="kind" value="([^"]+)"', said)
+        assert kinds == re.findall('id="text-([^"]+)"', said)
+        assert all(translated(tag, words.KINDS[kind].label) in html.unescape(said) for kind in kinds)
+        return kinds
+
+    plain = Steward().publish(1).manifest
+    french = ("fr_social_security", "fr_phone", "fr_bank_account")
+    dataset = plain.datasets[0].model_copy(update={"kinds": french})
+    assert offered(plain) == ["national_id", "phone"]
+    assert offered(plain.model_copy(update={"datasets": (dataset,)})) == list(french)
+    assert offered(None) == list(words.HOME)

@@ -17,6 +17,7 @@ from typing import IO, Any
 import urllib3
 
 BREACHCHECK = (sys.executable, "-m", "breachcheck")
+LEAKED_KINDS = ("national_id", "social_security", "phone", "bank_account", "email")  # of the synthetic leak
 
 
 def run(

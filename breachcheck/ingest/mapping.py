@@ -37,7 +37,8 @@ Header = Annotated[str, Field(min_length=1)]
 class Column(BaseModel):
     """One column of the source: identifiers, or a data class of which only presence counts, or neither.
 
-    `header` names it; several headers name the parts of one value, joined in that order. `kind` is the kind of the
+    `header` names it; several headers name the parts of one value, joined in that order; `#7` is the seventh column, of
+    a file that has no name for it. `kind` is the kind of the
     identifiers in it; of several, each takes the first that accepts it. A cell is cut at each character of `split`.
     A cell that folds to a word of `absent` (beside those of the whole mapping) is no value, and with `zero_is_absent`
     neither is one that writes the number 0. `employer` says that the value is the employer's, not the person's.
@@ -63,6 +64,8 @@ class Column(BaseModel):
             raise ValueError(f"unknown kind; known are {', '.join(KINDS)}")
         if self.split and not self.kind:
             raise ValueError("only a column of identifiers is split")
+        if self.employer and not self.kind:
+            raise ValueError("only a column of identifiers is an employer's; what else is told of one is Employers")
         return self
 
 
@@ -70,7 +73,7 @@ class Mapping(BaseModel):
     """How rows of one shape of file are read.
 
     `linking` are the kinds of identifier by which rows are told to be about one person: no two people have one of them
-    in common. `encoding` and `delimiter` of text are found out where they are not said.
+    in common. What stands in a column of the employer's links nobody. `encoding` and `delimiter` of text are found out where they are not said.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -90,8 +93,9 @@ class Mapping(BaseModel):
         kinds = {kind for column in self.column for kind in column.kind}
         if not kinds:
             raise ValueError("no column maps to a kind of identifier")
-        if not set(self.linking) <= kinds:
-            raise ValueError("linking names a kind that no column has")
+        own = {kind for column in self.column for kind in column.kind if not column.employer}
+        if not set(self.linking) <= own:  # a manager's number stands beside all who work there
+            raise ValueError("linking names a kind that no column has of a person's own")
         return self
 
     @property
@@ -106,10 +110,11 @@ class Mapping(BaseModel):
             InputError: `columns`. It says no word of the header itself: a file without one begins with a row.
         """
         position: dict[str, int] = {}
-        for index, name in enumerate(header):
-            if folded(name) in position:
+        for index, text in enumerate(header):
+            name = folded(header_name(text, index))
+            if name in position:
                 raise InputError("columns", f"column {index + 1} has the header of another one")
-            position[folded(name)] = index
+            position[name] = index
         missing = [
             one for column in self.column if not column.optional for one in column.header if folded(one) not in position
         ]
@@ -155,6 +160,11 @@ class Plan:
     header: tuple[str, ...]
     cells: tuple[Cell, ...]
     linking: frozenset[str]
+
+
+def header_name(text: str, index: int) -> str:
+    """Return a header, or for an empty one the name that a mapping calls the column by: `#` and its number from 1."""
+    return text if text.strip() else f"#{index + 1}"
 
 
 def folded(text: str) -> str:

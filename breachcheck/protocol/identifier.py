@@ -1,8 +1,8 @@
 """Identifiers: one text form for everything that means the same number (PROTOCOL.md §3).
 
-The rules are data, `identifiers.json`, read by this module and by the browser's. Both walk the text code point by code
-point through fixed tables, so that no library's idea of Unicode takes part, and then match plain ASCII with the few
-regular expressions on which both languages agree.
+The rules are data, one file of `rules/` a country beside the tables that all share, read by this module and by the
+browser's. Both walk the text code point by code point through fixed tables, so that no library's idea of Unicode takes
+part, and then match plain ASCII with the few regular expressions on which both languages agree.
 """
 
 from __future__ import annotations
@@ -10,12 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from itertools import chain
 from typing import Any, Final
 
 from breachcheck.errors import InputError
+
+TABLES: Final = "tables.json"
+# In the order in which kinds are told and tried. `world` has the kinds that belong to no country.
+RULE_FILES: Final = ("ma.json", "world.json", "fr.json", "au.json")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,7 +56,7 @@ class Kind:
     _max_length: int
     _pattern: re.Pattern[str]
     _zero_fill: int
-    _mod97: bool
+    _check: Callable[[str], str | None] | None
 
     def canonical(self, text: str) -> str:
         """Return the canonical form of `text`, which is ASCII.
@@ -78,9 +83,12 @@ class Kind:
         if not match or len(compact) > self._max_length:
             raise InputError("format")
         form = "".join(match.groups()).rjust(self._zero_fill, "0")
-        if self._mod97 and int(form) % 97:
+        if self._check is None:
+            return form
+        checked = self._check(form)
+        if checked is None:
             raise InputError("check_digits")
-        return form
+        return checked
 
 
 def identify(kind: str, text: str) -> Identifier:
@@ -94,12 +102,46 @@ def identify(kind: str, text: str) -> Identifier:
     return Identifier(kind, KINDS[kind].canonical(text))
 
 
+# --- Check digits: each returns the canonical form of what passes, or None --------------------------------------------
+
+
+def _mod97(form: str) -> str | None:
+    return None if int(form) % 97 else form
+
+
+def _nir97(form: str) -> str | None:
+    """Of a French social security number: 13 characters, or 15 with the key, which is cut."""
+    number, key = form[:13], form[13:]
+    # The two departments of Corsica count as 19 and 18.
+    value = int(number[:5] + {"2A": "19", "2B": "18"}.get(number[5:7], number[5:7]) + number[7:])
+    return None if key and int(key) != 97 - value % 97 else number
+
+
+# What a letter of a French account number counts: A and J are 1, S is 2.
+_RIB_DIGITS: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "12345678912345678923456789")
+
+
+def _rib97(form: str) -> str | None:
+    """Of a French account: 23 characters, key included, or the IBAN of 27, of which the first 4 are cut."""
+    account = form[-23:]
+    iban = "".join(str(int(character, 36)) for character in account + form[:-23])
+    if len(form) > len(account) and int(iban) % 97 != 1:
+        return None
+    return None if int(account.translate(_RIB_DIGITS)) % 97 else account
+
+
+_CHECKS: Final[Mapping[str, Callable[[str], str | None]]] = {"mod97": _mod97, "nir97": _nir97, "rib97": _rib97}
+
+
+# --- Rule files -------------------------------------------------------------------------------------------------------
+
+
 def _code_points(ranges: list[list[str]]) -> Iterator[int]:
     for first, last in ranges:
         yield from range(int(first[2:], 16), int(last[2:], 16) + 1)
 
 
-def _read_rules(rules: Mapping[str, Any]) -> dict[str, Kind]:
+def _read_rules(rules: Mapping[str, Any], countries: Iterable[Mapping[str, Any]]) -> dict[str, Kind]:
     marks: dict[int, str | None] = dict.fromkeys(_code_points(rules["marks"]))
     groups = {name: dict.fromkeys(_code_points(ranges)) for name, ranges in rules["groups"].items()}
     ascii_of = {code: code for code in range(128)}
@@ -108,7 +150,7 @@ def _read_rules(rules: Mapping[str, Any]) -> dict[str, Kind]:
             ascii_of[code] = int(target[2:], 16) + offset
     common = [rules[part] for part in ("version", "max_text", "map", "marks", "groups", "spreadsheet_number")]
     kinds = {}
-    for name, rule in rules["kinds"].items():
+    for name, rule in chain.from_iterable(country.items() for country in countries):
         form = rule["form"]
         fold = str.upper if form["letters"] == "upper" else str.lower  # of ASCII alone, where every library agrees
         folded = {code: fold(chr(target)) for code, target in ascii_of.items() if fold(chr(target)) != chr(code)}
@@ -127,11 +169,13 @@ def _read_rules(rules: Mapping[str, Any]) -> dict[str, Kind]:
             _max_length=form["max_length"],
             _pattern=re.compile(form["pattern"]),
             _zero_fill=form["zero_fill"],
-            _mod97=form["check"] == "mod97",
+            _check=_CHECKS[form["check"]] if form["check"] else None,
         )
     return kinds
 
 
-KINDS: Final[Mapping[str, Kind]] = _read_rules(
-    json.loads(resources.files(__package__).joinpath("identifiers.json").read_text("utf-8"))
-)
+def _read(name: str) -> Any:
+    return json.loads(resources.files(__package__).joinpath("rules", name).read_text("utf-8"))
+
+
+KINDS: Final[Mapping[str, Kind]] = _read_rules(_read(TABLES), map(_read, RULE_FILES))

@@ -271,7 +271,7 @@ class _Site:
                 publisher_key=self._publisher_key.hex() if self._publisher_key else None,
                 release=release,
                 datasets=release.datasets if release else (),
-                kinds=release.kinds if release else tuple(words.KINDS),
+                kinds=release.kinds if release else words.HOME,
                 advised=[field for field in words.FIELDS if field in present] or list(words.FIELDS),
                 testing=manifest is not None and manifest.parameters == TESTING_ONLY,
                 troubles=[translate(TROUBLES.get(trouble, _OTHER_TROUBLE)) for trouble in troubles],

@@ -79,7 +79,54 @@ KINDS: Final[Mapping[str, Kind]] = {
         expected=N_("It looks like name@example.com, in Latin letters."),
         inputmode="email",
     ),
+    "fr_social_security": Kind(
+        short=N_("French social security"),
+        label=N_("Your French social security number (NIR)"),
+        example="255081416802538",
+        where=N_(
+            "It is on your Carte Vitale and on your payslip. With or without the two digits of the key at its end."
+        ),
+        expected=N_("It has 13 digits, or 15 with the key; A or B stands in it for Corsica."),
+        inputmode="text",
+    ),
+    "fr_phone": Kind(
+        short=N_("French phone"),
+        label=N_("Your French phone number"),
+        example="06 12 34 56 78",
+        where=N_("A number of France. With or without +33: both work."),
+        expected=N_("It has 10 digits and begins with 01 to 07 or 09."),
+        inputmode="tel",
+        digits=10,
+    ),
+    "fr_bank_account": Kind(
+        short=N_("French bank account"),
+        label=N_("Your French bank account number (IBAN or RIB)"),
+        example="FR14 2004 1010 0505 0001 3M02 606",
+        where=N_("It is on the RIB slip of your bank and in its app."),
+        expected=N_("It is FR and 25 characters more, or the 23 of the RIB."),
+        inputmode="text",
+    ),
+    "au_phone": Kind(
+        short=N_("Australian phone"),
+        label=N_("Your Australian phone number"),
+        example="0491 570 156",
+        where=N_("A number of Australia, with its area code. With or without +61: both work."),
+        expected=N_("It has 10 digits and begins with 02, 03, 04, 07 or 08."),
+        inputmode="tel",
+        digits=10,
+    ),
+    "au_passport": Kind(
+        short=N_("Australian passport"),
+        label=N_("Your Australian passport number"),
+        example="PA1234567",
+        where=N_("It is on the page of the passport that has your photo."),
+        expected=N_("It has one or two letters, then 7 digits."),
+        inputmode="text",
+    ),
 }
+
+# What a form offers where no release says which kinds it has.
+HOME: Final = ("national_id", "social_security", "phone", "bank_account", "email")
 
 # Why a text is not an identifier: the reasons of `protocol.identifier`. `format` is told by the kind's `expected`.
 INVALID: Final[Mapping[str, str]] = {

@@ -1,4 +1,4 @@
-/** Writes src/selftest.json: `node test/make_selftest.js`. Needed when identifiers.json or the protocol changes. */
+/** Writes src/selftest.json: `node test/make_selftest.js`. Needed when the identifier rules or the protocol change. */
 
 import { bytesToHex, concatBytes, hexToBytes } from '@noble/hashes/utils.js';
 import { ristretto255_oprf } from '@noble/curves/ed25519.js';

@@ -1,0 +1,471 @@
+"""Mappings: what they may say, what is proposed for a file that nobody described, and how well one fits."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tomllib
+from collections import Counter
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from breachcheck.errors import InputError
+from breachcheck.exposure import DataClass
+from breachcheck.ingest import preview
+from breachcheck.ingest.mapping import Column, Mapping, folded, read_mapping
+from breachcheck.ingest.propose import propose
+from breachcheck.ingest.tally import ColumnTally, Tally, tally
+from breachcheck.protocol.identifier import KINDS, RULE_FILES
+from breachcheck.synth import generate
+from tests.world import run
+
+PHONE_COLUMN = '[[column]]\nheader = "tel"\nkind = "phone"\n'
+RIB = "001810007800020110620318"
+NIR = "255081416802538"
+FRENCH_IBAN = "FR1420041010050500013M02606"
+
+
+def mapping_of(text: str, folder: Path) -> Mapping:
+    file = folder / "mapping.toml"
+    file.write_text(text, "utf-8")
+    return read_mapping(str(file))
+
+
+def proposed(header: Sequence[str], rows: Sequence[Sequence[str | None]] = (), **more: bool) -> Mapping:
+    return Mapping.model_validate(tomllib.loads(propose(header, rows, **more)))
+
+
+def column_of(header: str, *cells: str) -> Column:
+    """Return what is proposed for a column beside one of phones, which stands in no doubt."""
+    rows = [["0612345678", cell] for cell in cells]
+    [column] = [one for one in proposed(["telephone", header], rows).column if one.header != ("telephone",)]
+    return column
+
+
+def csv_file(path: Path, rows: Sequence[Sequence[str]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=";").writerows(rows)
+    return path
+
+
+def counted(mapping: Mapping, *files: Path) -> Tally:
+    return tally(chunk for file in files for chunk in preview.read(file, mapping))
+
+
+# --- What a mapping may say -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("column", "complaint"),
+    [
+        ('header = "a"', "either kind, data_class or ignore"),
+        ('header = "a"\nkind = "phone"\ndata_class = "Names"', "either kind, data_class or ignore"),
+        ('header = "a"\nkind = "passport"', "unknown kind"),
+        ('header = "a"\nkind = ["phone", "passport"]', "unknown kind"),
+        ('header = []\nkind = "phone"', "at least 1"),
+        ('header = "a"\ndata_class = "Names"\nsplit = "/"', "only a column of identifiers is split"),
+        ('header = "a"\ndata_class = "Names"\nemployer = true', "only a column of identifiers is an employer's"),
+        ('header = "TEL "\nignore = true', "a header stands twice"),
+        ('header = "a"\nkind = "phone"\ncolour = 1', "Extra inputs"),
+    ],
+)
+def test_a_mapping_that_makes_no_sense_is_refused(column: str, complaint: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=complaint) as refused:
+        mapping_of(f"version = 1\n{PHONE_COLUMN}[[column]]\n{column}\n", tmp_path)
+    assert refused.value.reason == "mapping"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (f'version = 1\nlinking = ["national_id"]\n{PHONE_COLUMN}', "linking names a kind that no column has"),
+        (f'version = 1\nlinking = ["phone"]\n{PHONE_COLUMN}employer = true\n', "of a person's own"),
+        ('version = 1\n[[column]]\nheader = "a"\nignore = true\n', "no column maps to a kind"),
+        (f"version = 2\n{PHONE_COLUMN}", "version"),
+        (f'version = 1\nencoding = "utf-9"\n{PHONE_COLUMN}', "no such encoding"),
+        ("version = 1\n[[column", "not TOML"),
+    ],
+)
+def test_a_mapping_as_a_whole_is_refused(text: str, complaint: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=complaint):
+        mapping_of(text, tmp_path)
+
+
+def test_a_plan_finds_parts_and_columns_without_a_name(tmp_path: Path) -> None:
+    columns = (
+        '[[column]]\nheader = ["cle", "compte"]\nkind = "bank_account"\n[[column]]\nheader = "#3"\nignore = true\n'
+    )
+    mapping = mapping_of(f"version = 1\n{PHONE_COLUMN}{columns}", tmp_path)
+    plan = mapping.plan(["Compte", " TEL", " ", "cle"])
+    assert [(cell.indexes, cell.kinds) for cell in plan.cells] == [((1,), ("phone",)), ((3, 0), ("bank_account",))]
+    with pytest.raises(InputError, match="says nothing of column 5"):
+        mapping.plan(["Compte", "TEL", "", "cle", ""])
+    with pytest.raises(InputError, match="the file lacks cle"):
+        mapping.plan(["Compte", "TEL", ""])
+
+
+# --- What is proposed: headers ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind"),
+    [
+        (
+            ["CIN", "L_Num_CIN", "N° CNIE", "NumCIN", "numcin", "Carte d'identité", "CARTE NATIONALE", "National ID"],
+            "national_id",
+        ),
+        (["رقم البطاقة الوطنية", "رقم بطاقة التعريف الوطنية", "البِطاقة الوطنيّة", "الهوية"], "national_id"),
+        (
+            ["N_Num_Assure", "CNSS", "N° d'immatriculation", "Numéro de sécurité sociale", "Social security number"],
+            "social_security",
+        ),
+        (["رقم الضمان الاجتماعي", "رقم التسجيل في صندوق الضمان", "رقم المؤمن له"], "social_security"),
+        (["Tel", "N_Tel", "Tél. portable", "Téléphone 1", "GSM", "phone_number", "userPhone", "Mobile"], "phone"),
+        (["الهاتف", "رقم الهاتف", "الهاتف المحمول", "رقم الجوال", "هـاتف"], "phone"),
+        (["RIB", "IBAN", "N_RIB", "Compte bancaire", "Bank account no."], "bank_account"),
+        (["رقم الحساب البنكي", "الحساب", "بيان الهوية البنكية"], "bank_account"),
+        (["E-mail", "Courriel", "Adresse e-mail", "EMAIL_ADDRESS", "البريد الإلكتروني", "البريد الالكترونى"], "email"),
+    ],
+)
+def test_headers_of_three_languages_name_kinds(headers: Sequence[str], kind: str) -> None:
+    for header in headers:
+        column = proposed([header, "nom", "cin" if kind != "national_id" else "rib"]).column[0]
+        assert (column.kind, column.employer) == ((kind,), False), header
+
+
+@pytest.mark.parametrize(
+    ("headers", "data_class"),
+    [
+        (
+            ["Nom", "Prénom", "L_Nom_Prenom", "Nom de l'assuré", "full_name", "الاسم الكامل", "الإسم العائلي"],
+            DataClass.NAMES,
+        ),
+        (
+            ["Salaire", "N_Salaire_Reel", "SALAIRE DÉCLARÉ", "Gross salary", "الأجر", "الأجر الشهري", "الراتب"],
+            DataClass.EARNINGS,
+        ),
+        (["Date de naissance", "DateNaissance", "date_of_birth", "DOB", "تاريخ الازدياد"], DataClass.DATES_OF_BIRTH),
+        (["Adresse", "Code postal", "Ville", "street", "العنوان", "المدينة"], DataClass.PHYSICAL_ADDRESSES),
+        (
+            ["Employeur", "Raison sociale", "N_Num_Affilie", "Nom de la société", "company", "المشغل", "اسم الشركة"],
+            DataClass.EMPLOYERS,
+        ),
+        (["Adresse employeur", "CNSS_Employeur", "Nom du gérant"], DataClass.EMPLOYERS),
+        (["Sexe", "الجنس", "gender"], DataClass.GENDERS),
+        (["Situation familiale", "الحالة العائلية"], DataClass.MARITAL_STATUSES),
+        (["Profession", "المهنة", "job_title"], DataClass.JOB_TITLES),
+        (["Passeport", "رقم جواز السفر"], DataClass.PASSPORT_NUMBERS),
+        (["Nationalité", "الجنسية"], DataClass.NATIONALITIES),
+    ],
+)
+def test_headers_of_three_languages_name_data_classes(headers: Sequence[str], data_class: DataClass) -> None:
+    for header in headers:
+        column = column_of(header)
+        assert (column.data_class, column.kind) == (data_class, ()), header
+        assert column.zero_is_absent == (data_class is DataClass.EARNINGS)
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        ("Tel_Employeur", "phone"),
+        ("هاتف المشغل", "phone"),
+        ("رقم هاتف الشركة", "phone"),
+        ("Company phone", "phone"),
+        ("Email société", "email"),
+        ("RIB de l'entreprise", "bank_account"),
+        ("CIN_Gerant", "national_id"),
+    ],
+)
+def test_what_is_the_employers_is_proposed_as_such_and_links_nobody(header: str, kind: str) -> None:
+    mapping = proposed([header, "nom"])
+    assert (mapping.column[0].kind, mapping.column[0].employer) == ((kind,), True)
+    assert mapping.linking == ()
+
+
+def test_linking_kinds_are_proposed_and_weak_ones_are_not() -> None:
+    assert set(proposed(["cin", "cnss", "tel", "rib", "email"]).linking) == {"national_id", "social_security"}
+
+
+# --- What is proposed: values -----------------------------------------------------------------------------------------
+
+
+def test_values_tell_the_country() -> None:
+    header = ["IBAN", "Téléphone", "email", "Numéro de sécurité sociale"]
+    mapping = proposed(header, [[FRENCH_IBAN, "0612345678", "a@example.fr", NIR]] * 20)
+    assert [column.kind for column in mapping.column] == [
+        ("fr_bank_account",), ("fr_phone",), ("email",), ("fr_social_security",)
+    ]  # fmt: skip
+    assert mapping.linking == ("fr_social_security",)
+    mapping = proposed(["passport", "mobile"], [["PA1234567", "+61491570156"]] * 20)
+    assert [column.kind for column in mapping.column] == [("au_passport",), ("au_phone",)]
+
+
+def test_a_column_of_two_countries_gets_both_kinds() -> None:
+    assert column_of("tel_2", *["+212612345678"] * 15, *["+33612345678"] * 5).kind == ("phone", "fr_phone")
+
+
+def test_a_column_of_several_in_one_cell_is_split() -> None:
+    assert column_of("tel_2", *["0612345678"] * 10, "0612345678/0712345678").split == "/"
+    assert column_of("tel_2", *["06/12/34/56/78"] * 10, "0612345678/0712345678").split == ""  # here it parts digits
+    assert column_of("cnss", *["123456789"] * 10, "1234567,5").split == ""  # one number, ruined by a spreadsheet
+
+
+def test_an_account_in_parts_is_put_together() -> None:
+    header = ["tel", "code banque", "code ville", "N° de compte", "clé RIB"]
+    mapping = proposed(header, [["0612345678", RIB[:3], RIB[3:6], RIB[6:22], RIB[22:]]] * 20)
+    assert mapping.column[1].header == tuple(header[1:])
+    assert mapping.column[1].kind == ("bank_account",)
+    plan = mapping.plan(header)
+    assert plan.cells[1].indexes == (1, 2, 3, 4)
+
+
+def test_values_speak_where_a_header_says_nothing() -> None:
+    assert column_of("xyz", *["a@example.ma"] * 20).kind == ("email",)
+    assert column_of("xyz", *[RIB] * 20).kind == ("bank_account",)
+    assert column_of("xyz", *["0712345678"] * 20).kind == ("phone",)
+    assert column_of("xyz", *["123456789"] * 20).ignore  # any number may be that of an insured
+    assert column_of("cin", *[RIB] * 20).kind == ("bank_account",)
+
+
+def test_a_column_that_nothing_tells_is_ignored_and_the_steward_asked() -> None:
+    said = propose(["tel", "xyz", "cin", "abc"], [["0612345678", "q", "1", None]] * 20)
+    assert said.count("PLEASE LOOK") == said.count("ignore = true") == 3
+    assert "few of the sampled cells" in said
+
+
+def test_a_column_without_a_name_is_called_by_its_place() -> None:
+    header = ["tel", "", "nom", " "]
+    mapping = proposed(header, [["0612345678", "a@example.ma", "q", ""]] * 20)
+    assert [column.header for column in mapping.column] == [("tel",), ("#2",), ("nom",), ("#4",)]
+    assert (mapping.column[1].kind, mapping.column[3].ignore) == (("email",), True)
+    assert [cell.indexes for cell in mapping.plan(header).cells] == [(0,), (1,), (2,)]
+
+
+def test_confidence_grows_with_what_passes_and_with_how_much_there_was() -> None:
+    def confidence(cells: Sequence[str]) -> float:
+        said = propose(["email", "tel"], [["a@example.ma", cell] for cell in cells])
+        return float(said.split("# confidence ")[2].split(":")[0])
+
+    good, bad = ["0612345678"], ["12"]
+    grades = [confidence(cells) for cells in (bad * 20, [], good * 12 + bad * 8, good * 20)]
+    assert confidence(good) < confidence(good * 20)
+    assert grades == sorted(set(grades))
+    assert grades[0] == 0.0 and grades[-1] == 1.0
+
+
+# --- What is proposed: what must never be in it -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def leak(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("leak")
+    generate(300, 5, folder / "leak.csv", folder / "answers.jsonl")
+    return folder / "leak.csv"
+
+
+def test_the_proposal_for_a_payroll_return_says_what_the_shipped_mapping_says(leak: Path) -> None:
+    ours = Mapping.model_validate(tomllib.loads(propose(*preview.head(leak))))
+    theirs = read_mapping("cnss")
+    assert set(ours.linking) == set(theirs.linking)
+
+    def said(mapping: Mapping) -> dict[str, Any]:
+        return {one.header[0]: (one.kind, one.data_class, one.ignore, one.zero_is_absent) for one in mapping.column}
+
+    assert said(ours) == said(theirs)
+
+
+def test_no_cell_stands_in_a_proposal_or_a_count(leak: Path, tmp_path: Path) -> None:
+    header, rows = preview.head(leak)
+    out = tmp_path / "proposed.toml"
+    said = run("mapping", "propose", leak).stdout
+    run("mapping", "propose", leak, "--out", out)
+    assert out.read_text("utf-8") == said
+    count = run("mapping", "check", leak, "--mapping", out).stdout
+    absent = {folded(word) for word in tomllib.loads(said)["absent"]}
+    cells = {cell.strip() for row in rows for cell in row if len(cell.strip()) > 4} - set(header)
+    cells = {cell for cell in cells if folded(cell) not in absent}
+    assert len(cells) > 500
+    assert [cell for cell in cells if cell in said + count] == []
+    again = run("mapping", "propose", leak, "--out", out, check=False)
+    assert again.returncode == 2 and "nothing is overwritten" in again.stderr
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        ["AB123456", "Sara", "0612345678"],
+        ["Sara", "tel", "0612345678"],
+        ["Nom", "CIN", "sara@example.ma"],
+        ["Nom", "CIN", "٠٦١٢٣٤٥٦٧٨"],
+        ["Nom", "CIN", "12/03/1990"],
+        ["Nom", "CIN", "3500,00"],
+        ["Nom", "CIN", "NULL"],
+        ["Nom", "CIN", "لا شيء"],
+        ["Nom", "CIN", "A1234"],
+        ["Nom", "CIN", RIB],
+        ["Nom", "CIN", "x" * 100],
+        ["Nom", "CIN", "\udce9"],
+        ["Sara", "Casablanca", "Dupont"],
+        ["Sara", "", ""],
+        ["", "", ""],
+    ],
+)
+def test_a_first_line_that_may_be_data_is_refused_and_not_told(first: Sequence[str]) -> None:
+    with pytest.raises(InputError) as refused:
+        propose(first, [["AB123457", "Amine", "0612345679"]] * 12)
+    assert refused.value.reason == "header"
+    assert not [word for word in first if len(word) > 3 and word in str(refused.value)]
+
+
+def test_a_word_that_stands_among_the_cells_is_no_header() -> None:
+    rows = [["0612345678", "Rabat"], ["0612345679", "Fes"]]
+    with pytest.raises(InputError, match="column 2 of the first line stands among the cells too"):
+        propose(["tel", "Fes"], rows)
+
+
+def test_a_person_may_vouch_for_unknown_headers_but_not_for_data() -> None:
+    header, rows = ["电话", "姓名", "城市", "备注", "x"], [["0612345678", "q", "r", "s", "t"]] * 20
+    with pytest.raises(InputError, match="trust-header"):
+        propose(header, rows)
+    assert proposed(header, rows, trust_header=True).column[0].kind == ("phone",)
+    with pytest.raises(InputError, match="column 5 of the first line looks like data"):
+        propose([*header[:4], "0612345679"], rows, trust_header=True)
+
+
+def test_what_cannot_become_a_mapping_is_refused() -> None:
+    with pytest.raises(InputError, match="column 2 has the header of another one"):
+        propose(["tel", "TEL "], [])
+    with pytest.raises(InputError, match="no column is a kind of identifier"):
+        propose(["nom", "salaire"], [["q", "1"]])
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Nd"]), min_size=1, max_size=20), max_size=3))
+def test_any_header_loads_as_it_stands(others: list[str]) -> None:
+    header = ["tel", 'say "no" \\ \u202ehidden\u0007\n', *others]
+    try:
+        said = propose(header, [["0612345678", *["q"] * (len(header) - 1)]] * 10, trust_header=True)
+    except InputError as refused:  # two that fold to one, or a word like "-"
+        assert refused.reason in ("columns", "header")
+        return
+    mapping = Mapping.model_validate(tomllib.loads(said))
+    assert "\u202e" not in said
+    assert len(mapping.plan(header).header) == len(header)
+
+
+# --- How well a mapping fits ------------------------------------------------------------------------------------------
+
+
+def test_cells_are_counted_by_what_becomes_of_them(tmp_path: Path) -> None:
+    mapping = mapping_of(
+        'version = 1\nabsent = ["-"]\n'
+        '[[column]]\nheader = "tel"\nkind = ["phone", "fr_phone"]\nsplit = "/"\n'
+        '[[column]]\nheader = ["nir", "cle"]\nkind = "fr_social_security"\n'
+        '[[column]]\nheader = "salaire"\ndata_class = "Earnings"\nzero_is_absent = true\nabsent = ["néant"]\n'
+        '[[column]]\nheader = "note"\nignore = true\n',
+        tmp_path,
+    )
+    rows = [
+        ["TEL", "nir", "cle", "salaire", "note"],
+        ["0612345678/+33612345678", NIR[:13], NIR[13:], "3000", "x"],
+        ["6.12E+08", NIR[:13], "39", "0,00", "x"],
+        ["-", NIR[:13], "", "NÉANT ", "x"],
+        ["", "-", "", "٠", "x"],
+        ["0612345678", "", "", "0.5", "x", "one too many"],
+        ["TEL", "nir", "cle", "salaire", "note"],
+        [],
+    ]
+    whole = counted(mapping, csv_file(tmp_path / "a.csv", rows), csv_file(tmp_path / "b.csv", rows[:2]))
+    assert (whole.rows, whole.rejected) == (8, Counter(columns=1, empty=1, repeated_header=1))
+    phone, nir, salary = whole.columns.values()
+    assert (phone.headers, phone.cells, phone.absent) == (("TEL",), 5, 2)
+    assert (phone.passed, phone.refused) == (Counter(phone=2, fr_phone=2), Counter(spreadsheet_number=1))
+    assert (nir.headers, nir.cells, nir.absent) == (("nir", "cle"), 5, 1)
+    assert (nir.passed, nir.refused) == (Counter(fr_social_security=3), Counter(check_digits=1))
+    assert (salary.cells, salary.absent, salary.passed) == (5, 3, Counter({"Earnings": 2}))
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        (ColumnTally(("a",), ("phone",), 30, 10, Counter(phone=20)), ("30", "10", {"phone": "20"}, {})),
+        (ColumnTally(("a",), ("phone",), 1234, 0, Counter(phone=1234)), ("1,234", "0", {"phone": "1,234"}, {})),
+        # 995 and 1,000 would say 5.
+        (ColumnTally(("a",), ("phone",), 1000, 995, Counter(phone=5)), ("1,000", "990", {"phone": "<10"}, {})),
+        (
+            ColumnTally(("a",), ("phone",), 1000, 0, Counter(phone=991), Counter(format=9)),
+            ("1,000", "0", {"phone": "990"}, {"format": "<10"}),
+        ),
+        (ColumnTally(("a",), ("phone",), 9, 0, Counter(phone=9)), ("<10", "0", {"phone": "<10"}, {})),
+    ],
+)
+def test_small_counts_are_told_as_small_and_cannot_be_worked_out(column: ColumnTally, told: object) -> None:
+    assert column.told() == told
+
+
+def test_the_counts_of_a_leak_come_to_its_rows(leak: Path) -> None:
+    whole = counted(read_mapping("cnss"), leak)
+    with leak.open(encoding="utf-8-sig", newline="") as file:
+        assert whole.rows == sum(1 for _ in csv.reader(file, delimiter=";")) - 1
+    for column in whole.columns.values():
+        assert column.cells == whole.rows - sum(whole.rejected.values())
+        assert column.cells == column.absent + column.passed.total() + column.refused.total()
+
+
+def test_files_that_cannot_be_read_are_refused_without_a_word_of_them(tmp_path: Path) -> None:
+    for name, octets, word in (
+        ("quotes.csv", b'tel;nom\n"0612345678;Sara\n', "line"),
+        ("latin.csv", b"tel;nom\n0612345678;S\xe9\n", "not in UTF-8"),
+    ):
+        (tmp_path / name).write_bytes(octets)
+        with pytest.raises(InputError, match=word) as refused:
+            propose(*preview.head(tmp_path / name))
+        assert refused.value.reason == "source" and "Sara" not in str(refused.value)
+    with pytest.raises(InputError, match="No such file"):
+        preview.head(tmp_path / "none.csv")
+
+
+# --- Other countries --------------------------------------------------------------------------------------------------
+
+EXAMPLES = {
+    "free": {
+        "nom": "q", "prenom": "q", "email": "a@example.fr", "telephone": "06 12 34 56 78 / +33112345678",
+        "adresse": "q", "code_postal": "q", "ville": "q", "date_naissance": "12/03/1990", "iban": FRENCH_IBAN,
+        "type_abonnement": "q", "actif": "1",
+    },
+    "france_travail": {
+        "nir": NIR[:13], "cle_nir": NIR[13:], "nom": "q", "prenom": "q", "identifiant": "q", "courriel": "a@example.fr",
+        "telephone": "0612345678", "adresse": "q", "date_naissance": "q", "telephone_employeur": "0112345678",
+        "dernier_employeur": "q",
+    },
+    "optus": {
+        "first_name": "q", "last_name": "q", "date_of_birth": "q", "email": "a@example.com", "mobile": "0491 570 156",
+        "street": "q", "suburb": "q", "postcode": "q", "licence_number": "q", "passport_number": "PA1234567",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "row"), EXAMPLES.items())
+def test_a_shipped_example_reads_a_row_of_its_leak(name: str, row: dict[str, str], tmp_path: Path) -> None:
+    whole = counted(read_mapping(name), csv_file(tmp_path / "leak.csv", [list(row), list(row.values())]))
+    for column in whole.columns.values():
+        assert (column.absent, column.refused) == (0, Counter()), column.headers
+        assert column.passed
+    assert not whole.rejected
+
+
+def test_a_new_country_is_one_rule_file_and_one_mapping() -> None:
+    folder = resources.files("breachcheck.protocol").joinpath("rules")
+    kinds = {name: set(json.loads(folder.joinpath(name).read_text("utf-8"))) for name in RULE_FILES}
+    assert sorted(kind for names in kinds.values() for kind in names) == sorted(KINDS)
+    used = {name: {kind for one in read_mapping(name).column for kind in one.kind} for name in EXAMPLES}
+    assert used["free"] | used["france_travail"] == kinds["fr.json"] | {"email"}
+    assert used["optus"] >= kinds["au.json"] | {"email"}
+    assert not (used["free"] | used["france_travail"]) & kinds["ma.json"]
