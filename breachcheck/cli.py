@@ -116,14 +116,15 @@ def mapping_check(
     mapping: Annotated[str, typer.Option("--mapping", envvar="BREACHCHECK_MAPPING", help="A TOML file, or cnss.")],
 ) -> None:
     """Count how much of each column passes the rule of its kind, and why the rest does not. No value is shown."""
-    from breachcheck.ingest import hardening, preview
+    from breachcheck.ingest import hardening
     from breachcheck.ingest.mapping import read_mapping
+    from breachcheck.ingest.sources.open import chunks, expand
     from breachcheck.ingest.tally import tally
     from breachcheck.terminal import print_tally
 
     hardening.harden()
     settled = read_mapping(mapping)
-    print_tally(tally(chunk for file in files for chunk in preview.read(file, settled)))
+    print_tally(tally((chunk.plan, chunk.rows()) for file in expand(files) for chunk in chunks(file, settled)))
 
 
 @app.command()

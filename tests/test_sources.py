@@ -6,6 +6,7 @@ import csv
 import io
 import pickle
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from breachcheck.errors import InputError
 from breachcheck.ingest.mapping import Mapping
 from breachcheck.ingest.sources import delimited, records, text
 from breachcheck.ingest.sources.chunk import Chunk
@@ -77,7 +77,7 @@ DIALECTS = st.tuples(
 
 
 def looks_swallowed(row: list[str], delimiter: str) -> bool:
-    """Tell, in other words than the reader's, whether a row's lines could be rows by themselves: it is then rejected."""
+    """Tell, in other words than the reader's, whether the lines of a cell could be rows: it is then rejected."""
     width = len(row)
     for index, cell in enumerate(row):
         lines = re.split("\r\n|\r|\n", cell.replace('"', '""'))
@@ -157,7 +157,7 @@ def test_a_fault_costs_no_line_but_its_own(
     path.write_bytes("\n".join(["cin;name;salary", *lines, ""]).encode())
     accepted, _ = every_row(list(chunks(path, mapping())))
     sound = [tuple(line.split(";")) for line in "\n".join(lines).split("\n") if re.fullmatch(r"\d\d;\d\d;\d\d", line)]
-    assert [row for row in accepted if row in sound] == sound
+    assert Counter(sound) <= Counter(accepted)
 
 
 # --- Delimited text: faults -------------------------------------------------------------------------------------------

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
+import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -21,10 +21,18 @@ from breachcheck.protocol.manifest import Date, Text
 
 def _encoding(name: str) -> str:
     try:
-        codecs.lookup(name)
+        b"".decode(name)
     except LookupError:
-        raise ValueError("there is no such encoding") from None
+        raise ValueError("there is no such encoding of text") from None
     return name
+
+
+def _pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return pattern
 
 
 def _several(value: object) -> object:
@@ -32,6 +40,10 @@ def _several(value: object) -> object:
 
 
 Header = Annotated[str, Field(min_length=1)]
+
+
+ZERO: Final = "[+-]?[0٠۰]+(?:[.,٫][0٠۰]*)?"  # of what is no white space: the number 0
+_ZERO: Final = re.compile(ZERO)
 
 
 class Column(BaseModel):
@@ -42,6 +54,8 @@ class Column(BaseModel):
     identifiers in it; of several, each takes the first that accepts it. A cell is cut at each character of `split`.
     A cell that folds to a word of `absent` (beside those of the whole mapping) is no value, and with `zero_is_absent`
     neither is one that writes the number 0. `employer` says that the value is the employer's, not the person's.
+    In text of fixed width the column stands `at` its first character, counted from 1, and so many from there. In a PDF
+    `pattern` finds it in the text of a page: its first group, or all of it, is the value.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +67,8 @@ class Column(BaseModel):
     optional: bool = False
     employer: bool = False
     split: str = ""
+    at: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
+    pattern: Annotated[str, AfterValidator(_pattern)] | None = None
     absent: tuple[str, ...] = ()
     zero_is_absent: bool = False
 
@@ -62,6 +78,8 @@ class Column(BaseModel):
             raise ValueError("a column has either kind, data_class or ignore = true")
         if not set(self.kind) <= KINDS.keys():
             raise ValueError(f"unknown kind; known are {', '.join(KINDS)}")
+        if len(self.header) > 1 and (self.at or self.pattern):
+            raise ValueError("a column with a place or a pattern has one header")
         if self.split and not self.kind:
             raise ValueError("only a column of identifiers is split")
         if self.employer and not self.kind:
@@ -73,7 +91,8 @@ class Mapping(BaseModel):
     """How rows of one shape of file are read.
 
     `linking` are the kinds of identifier by which rows are told to be about one person: no two people have one of them
-    in common. What stands in a column of the employer's links nobody. `encoding` and `delimiter` of text are found out where they are not said.
+    in common. What stands in a column of the employer's links nobody. `encoding` and `delimiter` of text are found out
+    where they are not said. `line` is the number of characters of each line of text of fixed width; it has no header.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,6 +100,7 @@ class Mapping(BaseModel):
     version: Literal[1]
     encoding: Annotated[str, AfterValidator(_encoding)] | None = None
     delimiter: Literal[";", ",", "\t", "|"] | None = None
+    line: Annotated[int, Field(ge=1)] | None = None
     absent: tuple[str, ...] = ("",)
     linking: tuple[str, ...] = ()
     column: Annotated[tuple[Column, ...], Field(min_length=1)]
@@ -90,6 +110,13 @@ class Mapping(BaseModel):
         headers = [folded(header) for column in self.column for header in column.header]
         if len(set(headers)) < len(headers):
             raise ValueError("a header stands twice")
+        for column in self.column:
+            if (column.at is None) != (self.line is None):
+                raise ValueError("text of fixed width has line, and at in each column; other files have neither")
+            if column.at and self.line and sum(column.at) - 1 > self.line:
+                raise ValueError("a column goes beyond the end of the line")
+        if len({column.pattern is None for column in self.column if not column.ignore}) > 1:
+            raise ValueError("either each column has a pattern, or none has")
         kinds = {kind for column in self.column for kind in column.kind}
         if not kinds:
             raise ValueError("no column maps to a kind of identifier")
@@ -151,6 +178,13 @@ class Cell:
     split: str
     absent: frozenset[str]
     zero_is_absent: bool
+
+    def values(self, text: str) -> Iterator[str]:
+        """Yield what stands in a cell: `text` cut where it is split, without what is absent."""
+        for value in re.split(f"[{re.escape(self.split)}]", text) if self.split else (text,):
+            word = folded(value)
+            if word not in self.absent and not (self.zero_is_absent and _ZERO.fullmatch("".join(word.split()))):
+                yield value
 
 
 @dataclass(frozen=True, slots=True)

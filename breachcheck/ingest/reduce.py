@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from typing import Any, Final
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass, Flag
-from breachcheck.ingest.mapping import Cell, Plan
+from breachcheck.ingest.mapping import ZERO, Cell, Plan
 from breachcheck.ingest.sources.chunk import Chunk
 from breachcheck.protocol import entry, oprf
 from breachcheck.protocol.identifier import KINDS, Identifier
@@ -27,7 +27,6 @@ TAG_LENGTH: Final = (
     16  # octets: a shrouded value begins with its synthetic IV (RFC 5297), which tells it from all others
 )
 MAX_REMEMBERED: Final = 3_000_000  # rows a worker knows again; about 120 octets each
-_ZERO: Final = r"^[\s0.,٠۰]*$"
 _SEPARATOR: Final = b"\xff"  # no octet of UTF-8
 _UINT32, _UINT64 = pa.uint32(), pa.uint64()
 _SHROUDED: Final = pa.schema(
@@ -173,7 +172,7 @@ class Shroud:
         mask = pa.repeat(pa.scalar(0, _UINT32), len(numbers))
         identifying: list[tuple[Cell, pa.Array]] = []
         for cell in plan.cells:
-            text = _joined([columns[index] for index in cell.indexes])
+            text = _joined([columns[index] for index in cell.indexes], cell)
             if cell.kinds:
                 identifying.append((cell, text))
             else:
@@ -288,7 +287,7 @@ class Shroud:
     @staticmethod
     def _find(cipher: AESSIV, cell: Cell, text: str) -> _Finding:
         values, refused, mask = [], [], 0
-        for piece in _pieces(text, cell):
+        for piece in cell.values(text):
             reason = ""
             for kind in cell.kinds:
                 try:
@@ -300,31 +299,27 @@ class Shroud:
                     mask |= _BITS[kind]
                     break
             else:
+                # No key to look for, but a value all the same: the field is exposed.
                 refused.append((cell.kinds[0], reason))
+                mask |= _BITS[cell.kinds[0]]
         return _Finding(tuple(values), mask, tuple(refused)) if values or refused else _NOTHING
 
 
-def _pieces(text: str, cell: Cell) -> Iterator[str]:
-    for mark in cell.split[1:]:
-        text = text.replace(mark, cell.split[0])
-    for piece in text.split(cell.split[0]) if cell.split else (text,):
-        stripped = piece.strip()
-        if stripped.lower() not in cell.absent and not (cell.zero_is_absent and not stripped.strip("0.,٠۰ ")):
-            yield piece
-
-
-def _joined(columns: Sequence[pa.Array]) -> pa.Array:
+def _joined(columns: Sequence[pa.Array], cell: Cell) -> pa.Array:
+    """Return the text of a cell from those of its parts; of one whose parts are all absent, nothing."""
     if len(columns) == 1:
         return columns[0]
-    return pc.binary_join_element_wise(*columns, "", null_handling="replace", null_replacement="")
+    trimmed = [pc.fill_null(pc.utf8_trim_whitespace(column), "") for column in columns]
+    absent = reduce(pc.and_, (_absent(column, cell) for column in trimmed))
+    return pc.if_else(absent, "", pc.binary_join_element_wise(*trimmed, ""))
 
 
-def _present(text: pa.Array, cell: Cell) -> pa.Array:
-    words = pa.array(sorted(cell.absent), pa.string())
-    absent = pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(text)), words)
+def _absent(text: pa.Array, cell: Cell) -> pa.Array:
+    absent = pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(text)), pa.array([*sorted(cell.absent), None], pa.string()))
     if cell.zero_is_absent:
-        absent = pc.or_(absent, pc.match_substring_regex(text, _ZERO))
-    return pc.invert(pc.fill_null(absent, True)) if not text.null_count else pc.and_(text.is_valid(), pc.invert(absent))
+        zero = pc.match_substring_regex(pc.replace_substring_regex(text, r"\s+", ""), f"^(?:{ZERO})$")
+        absent = pc.or_(absent, pc.fill_null(zero, True))
+    return absent
 
 
 def _sums(values: Sequence[tuple[str, bytes]], linking: frozenset[str]) -> tuple[int, int]:

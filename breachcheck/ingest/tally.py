@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -104,17 +103,7 @@ def _values(cell: Cell, parts: Sequence[str | None]) -> Iterator[str]:
     """Yield what stands in a cell: its parts joined, cut where it is split, without what is absent."""
     if all(part is None or folded(part) in cell.absent for part in parts):
         return
-    joined = "".join(part.strip() for part in parts if part is not None)
-    for value in re.split(f"[{re.escape(cell.split)}]", joined) if cell.split else (joined,):
-        if folded(value) not in cell.absent and not (cell.zero_is_absent and _is_zero(value)):
-            yield value
-
-
-_ZERO: Final = re.compile(r"[+-]?[0٠۰]+(?:[.,٫][0٠۰]*)?")
-
-
-def _is_zero(text: str) -> bool:
-    return _ZERO.fullmatch("".join(text.split())) is not None
+    yield from cell.values("".join(part.strip() for part in parts if part is not None))
 
 
 def _judge(kinds: Sequence[str], value: str, column: ColumnTally) -> None:

@@ -14,9 +14,9 @@ from breachcheck.ingest.mapping import Plan
 class Rows:
     """Rows of one chunk, as columns of text: one for each header of the plan. Its `repr` is blank.
 
-    `columns` are `pa.string()` of equal length; null is a cell that is not there. `numbers` (`pa.int64()`) tells for each
-    row its number in the file: the first row under the header is 1. `rejected` are the rows that could not be made into
-    columns: number and reason, of `columns`, `empty`, `quoting`, `too_long`, `encoding`, `syntax`.
+    `columns` are `pa.string()` of equal length; null is a cell that is not there. `numbers` (`pa.int64()`) tells for
+    each row its number in the file: the first row under the header is 1. `rejected` are the rows that could not be
+    made into columns: number and reason, of `columns`, `empty`, `quoting`, `too_long`, `syntax`, `no_text`.
     """
 
     columns: tuple[pa.Array, ...]
@@ -43,6 +43,13 @@ class Chunk(Protocol):
     @property
     def offset(self) -> int:
         """How many octets of the file on disk lie behind it."""
+        ...
+
+    @property
+    def part(self) -> str:
+        """Where in the file it is from: "" if there is one place only, else "3" for the third file of an archive or
+        the third sheet of a workbook, "3.2" for a sheet in an archive. Rows are numbered anew in each part.
+        """
         ...
 
     def rows(self) -> Rows:

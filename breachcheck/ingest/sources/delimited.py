@@ -16,6 +16,7 @@ from breachcheck.ingest.mapping import Mapping, Plan
 from breachcheck.ingest.sources.chunk import Rows
 from breachcheck.ingest.sources.columns import numbered
 from breachcheck.ingest.sources.records import MAX_RECORD, BrokenError, Cutter, Syntax, UnfinishedError
+from breachcheck.ingest.sources.stream import Readable
 from breachcheck.ingest.sources.text import Text, to_utf8
 
 DELIMITERS: Final = (";", ",", "\t", "|")
@@ -27,13 +28,14 @@ _BOM: Final = "\ufeff".encode()
 class Delimited:
     """Records of delimited text. Its `repr` is blank.
 
-    `octets` are well formed in the sense of `records`; `faults` are the rows (index in the chunk, from 0) that were not,
-    left out of them. `first` is the number of the chunk's first row in the file.
+    `octets` are well formed in the sense of `records`; `faults` are the rows (index in the chunk, from 0) that were
+    not, left out of them. `first` is the number of the chunk's first row in the file.
     """
 
     plan: Plan
     count: int
     offset: int
+    part: str
     octets: bytes
     encoding: str
     delimiter: str
@@ -96,7 +98,7 @@ def parse(octets: bytes, width: int, delimiter: str, quoted: bool) -> tuple[list
     return [column.combine_chunks() for column in table.columns], wrong
 
 
-def read_delimited(file: BinaryIO, disk: BinaryIO, mapping: Mapping) -> Iterator[Delimited]:
+def read_delimited(file: Readable, disk: BinaryIO, part: str, mapping: Mapping) -> Iterator[Delimited]:
     """Yield the rows under a header. `file` gives the octets; how far it is can be told from `disk`.
 
     Lines of nothing but white space before the header are passed over. A file with nothing else has no rows.
@@ -125,6 +127,7 @@ def read_delimited(file: BinaryIO, disk: BinaryIO, mapping: Mapping) -> Iterator
             plan=plan,
             count=piece.count,
             offset=disk.tell(),
+            part=part,
             octets=piece.octets,
             encoding=text.settle(piece.octets),
             delimiter=delimiter,

@@ -1,16 +1,64 @@
-"""Which files there are, and what is in them: the one entrance of this package."""
+"""Which files there are, and what is in them: the one entrance of this package.
+
+Formats are told by content: gzip, zstd and zip (with what they hold), XLSX, Parquet, PDF. What is left is text: of
+fixed width if the mapping says so, JSON lines if it begins with `{`, and delimited otherwise.
+"""
 
 from __future__ import annotations
 
+import glob
 import hashlib
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 from breachcheck.errors import InputError
 from breachcheck.ingest.mapping import Mapping
+from breachcheck.ingest.sources.archive import members, opened, packing, unpacked
+from breachcheck.ingest.sources.attestation import read_pdf
 from breachcheck.ingest.sources.chunk import Chunk
 from breachcheck.ingest.sources.delimited import read_delimited
+from breachcheck.ingest.sources.lines import read_fixed, read_json
+from breachcheck.ingest.sources.parquet import read_parquet
+from breachcheck.ingest.sources.stream import Allowance, Stream
+from breachcheck.ingest.sources.workbook import is_workbook, read_workbook
+
+_NOT_TEXT = (
+    b" \t\r\n\0\xef\xbb\xbf\xff\xfe"  # before the first character: white space, byte order marks, half of UTF-16
+)
+
+
+def expand(names: Iterable[str | Path]) -> list[Path]:
+    """Return the files that are meant: each file, those in and below each folder, and what a pattern matches; each
+    once.
+
+    Files of a folder and of a pattern are sorted by path. Hidden ones are left out, unless they are named themselves.
+
+    Raises:
+        InputError: `source`: there is nothing of that name, or no file in it.
+    """
+    found: dict[Path, None] = {}
+    for name in names:
+        matches = [Path(name)]
+        if not matches[0].exists():
+            # Not Path.glob, which refuses an absolute pattern.
+            matches = sorted(map(Path, glob.glob(str(name), recursive=True)))  # noqa: PTH207
+        files = [file for match in matches for file in (_below(match) if match.is_dir() else [match])]
+        if not files:
+            raise InputError("source", f"{name}: there is no file of that name, or none in that folder")
+        found |= dict.fromkeys(files)
+    return list(found)
+
+
+def _below(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
 
 
 def digest(path: Path) -> bytes:
@@ -30,12 +78,80 @@ def chunks(path: Path, mapping: Mapping, skip: int = 0) -> Iterator[Chunk]:
     """Yield what is in a file, cut in the same places each time, without the first `skip` chunks.
 
     Raises:
-        InputError: `columns`; `source`: it cannot be read.
+        InputError: `columns`: a header does not fit the mapping; `source`: it cannot be read; `format`: it is of a
+        format
+            that is not read; `encrypted`; `nested`: an archive in an archive; `unpacks_too_far`.
     """
     try:
         with path.open("rb") as disk:
-            yield from islice(read_delimited(disk, disk, mapping), skip, None)
+            yield from islice(_read(disk, path.stat().st_size, mapping), skip, None)
     except OSError as error:
-        raise InputError("source", f"{path.name}: {error.strerror}") from None
+        raise InputError("source", f"{path.name}: {error.strerror or 'it is damaged'}") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+        raise InputError("source", f"{path.name}: it is damaged, or packed in a way that is not read") from None
     except InputError as error:
         raise InputError(error.reason, f"{path.name}: {error.detail}") from None
+
+
+def _read(disk: BinaryIO, size: int, mapping: Mapping) -> Iterator[Chunk]:
+    allowance = Allowance(size)
+    stream = Stream(disk)
+    how = packing(stream.head)
+    if how == "zip":
+        yield from _read_zip(disk, allowance, mapping)
+    elif how:
+        disk.seek(0)
+        yield from _read_packed(unpacked(disk, how, allowance), disk, "", allowance, mapping)
+    elif _is_random(stream.head):
+        disk.seek(0)
+        yield from _read_random(disk, stream.head, disk, "", mapping)
+    else:
+        yield from _read_text(stream, disk, "", mapping)
+
+
+def _read_zip(disk: BinaryIO, allowance: Allowance, mapping: Mapping) -> Iterator[Chunk]:
+    with zipfile.ZipFile(disk) as archive:
+        if is_workbook(archive):
+            yield from read_workbook(disk, archive, disk, "", allowance, mapping)
+            return
+        found = members(archive)
+        for place, member in enumerate(found, 1):
+            with opened(archive, member, allowance) as stream:
+                try:
+                    yield from _read_packed(stream, disk, str(place), allowance, mapping)
+                except InputError as error:
+                    raise InputError(error.reason, f"file {place} in it: {error.detail}") from None
+
+
+def _read_packed(stream: Stream, disk: BinaryIO, part: str, allowance: Allowance, mapping: Mapping) -> Iterator[Chunk]:
+    how = packing(stream.head)
+    if how == "zip":
+        held = stream.hold()
+        with zipfile.ZipFile(held) as archive:
+            if is_workbook(archive):
+                yield from read_workbook(held, archive, disk, part, allowance, mapping)
+                return
+    if how:
+        raise InputError("nested", "there is an archive in it: unpack it on a disk in memory")
+    if _is_random(stream.head):
+        yield from _read_random(stream.hold(), stream.head, disk, part, mapping)
+    else:
+        yield from _read_text(stream, disk, part, mapping)
+
+
+def _is_random(head: bytes) -> bool:
+    return head.startswith(b"PAR1") or b"%PDF-" in head[:1024]
+
+
+def _read_random(file: BinaryIO, head: bytes, disk: BinaryIO, part: str, mapping: Mapping) -> Iterator[Chunk]:
+    if head.startswith(b"PAR1"):
+        return read_parquet(file, disk, part, mapping)
+    return read_pdf(file.read(), disk, part, mapping)
+
+
+def _read_text(stream: Stream, disk: BinaryIO, part: str, mapping: Mapping) -> Iterator[Chunk]:
+    if mapping.line is not None:
+        return read_fixed(stream, disk, part, mapping, mapping.line)
+    if stream.head.lstrip(_NOT_TEXT).startswith(b"{"):
+        return read_json(stream, disk, part, mapping)
+    return read_delimited(stream, disk, part, mapping)

@@ -7,8 +7,8 @@ formed go to the parser, and the rest is rejected here, line by line. The rule:
   and a delimiter or the end of the record must follow. In a cell that begins otherwise, `"` is a character.
 - A quoted cell may hold line ends, but a record has at most `MAX_LINES` lines and `MAX_RECORD` octets.
 - A record of several lines has the header's width, and does not look like rows that a stray quote swallowed. It does
-  where a line wholly inside of a quoted cell has the header's width by itself, or where both its first line and its last
-  one have; in a file of one column, every cell of several lines does.
+  where a line wholly inside of a quoted cell has the header's width by itself, or where both its first line and its
+  last one have; in a file of one column, every cell of several lines does.
 - What breaks this is rejected as far as the end of its first line, as `quoting`, and reading goes on at the next line.
   A line of more than `MAX_RECORD` octets is rejected as `too_long`.
 
@@ -30,7 +30,7 @@ MAX_CELL: Final = 1 << 20  # octets
 MAX_RECORD: Final = 2 * MAX_CELL  # octets
 MAX_LINES: Final = 64
 _QUOTE, _LF, _CR = b'"\n\r'
-_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _SURE_LINE_END: Final = re.compile(rb"\r\n|\n|\r(?!\Z)")  # whatever follows
 
 Positions = npt.NDArray[np.intp]
@@ -156,7 +156,7 @@ class Cutter:
     def _piece(self, buffer: bytes, last: bool) -> tuple[Piece, int]:
         start = 0
         if self._skipping:
-            found = (_LINE_END if last else _SURE_LINE_END).search(buffer)
+            found = (LINE_END if last else _SURE_LINE_END).search(buffer)
             if found is None:
                 return Piece(b"", 0, (), False), len(buffer) - (buffer.endswith(b"\r") and not last)
             self._skipping = False
@@ -235,7 +235,7 @@ class Cutter:
         return end, None
 
     def _swallows(self, text: bytes, index: int) -> bool:
-        first, *inner = _LINE_END.split(text)
+        first, *inner = LINE_END.split(text)
         if not inner:
             return False
         if self._width == 1:

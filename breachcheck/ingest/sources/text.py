@@ -1,7 +1,8 @@
 """What encoding text is in, and UTF-8 made of it.
 
 Text in UTF-8 and in code pages of one octet a character is cut and counted as it stands, since ASCII means itself in
-it; workers make UTF-8 of it. Any other encoding is transcoded while it is read. Octets that do not decode become U+FFFD.
+it; workers make UTF-8 of it. Any other encoding is transcoded while it is read. Octets that do not decode become
+U+FFFD.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from itertools import chain
-from typing import BinaryIO, Final
+from typing import Final
+
+from breachcheck.ingest.sources.stream import Readable
 
 BLOCK: Final = 4 << 20  # octets
 _BOMS: Final = (
@@ -32,7 +35,7 @@ _WORD: Final = 3  # Arabic letters in a row, which in a Western code page are ac
 class Text:
     """The octets of a text, in blocks in which ASCII means itself, and their encoding as soon as it shows."""
 
-    def __init__(self, file: BinaryIO, encoding: str | None) -> None:
+    def __init__(self, file: Readable, encoding: str | None) -> None:
         head = file.read(BLOCK)
         bom, found = next(((bom, name) for bom, name in _BOMS if head.startswith(bom)), (b"", None))
         self._encoding = _normal(encoding) if encoding else found or _wide(head[:4096])
@@ -47,7 +50,7 @@ class Text:
         return self._transcoded(self._encoding)
 
     def settle(self, octets: bytes) -> str:
-        """Return the encoding of whole lines. What was found out for the first that were not ASCII holds for the file."""
+        """Return the encoding of whole lines: for all of a file, what the first that are not ASCII show."""
         if self._encoding is None:
             if octets.isascii():
                 return "ascii"

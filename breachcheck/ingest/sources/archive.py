@@ -1,0 +1,74 @@
+"""What is packed: gzip and zstd of one file, zip of many; read forwards, in memory, as far as an allowance goes."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, Final
+
+import pyarrow as pa
+
+from breachcheck.errors import InputError
+from breachcheck.ingest.sources.stream import Allowance, Stream
+
+MAX_MEMBERS: Final = 1_000_000
+_STREAMS: Final = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
+_REFUSED: Final = (
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
+    (b"Rar!\x1a\x07", "RAR"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old or an encrypted Office file"),
+    (b"SQLite format 3\0", "SQLite"),
+)
+_TAR: Final = 257, b"ustar"
+
+
+def packing(head: bytes) -> str | None:
+    """Return "gzip", "zstd" or "zip" if a file that begins with `head` is packed so.
+
+    Raises:
+        InputError: `format`: it is packed, or made, in a way that is not read.
+    """
+    for magic, name in _REFUSED:
+        if head.startswith(magic):
+            raise InputError("format", f"it is {name}, which is not read")
+    if head.startswith(_TAR[1], _TAR[0]):
+        raise InputError("format", "it is a tar archive, which is not read")
+    for magic, name in _STREAMS:
+        if head.startswith(magic):
+            return name
+    return "zip" if head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")) else None
+
+
+def unpacked(disk: BinaryIO, how: str, allowance: Allowance) -> Stream:
+    """Return what a gzip or zstd file holds; an end that is missing is an `OSError`."""
+    return Stream(pa.CompressedInputStream(pa.PythonFile(disk, mode="r"), how), allowance)
+
+
+def members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Return the files of a zip that are read: not folders, nor hidden ones. Their names are never used as paths.
+
+    Raises:
+        InputError: `encrypted`; `unpacks_too_far`: over `MAX_MEMBERS`; `source`: there is none.
+    """
+    found = [one for one in archive.infolist() if not one.is_dir() and not _hidden(one.filename)]
+    if len(found) > MAX_MEMBERS:
+        raise InputError("unpacks_too_far", f"it has over {MAX_MEMBERS:,} files")
+    if any(one.flag_bits & 1 for one in found):
+        raise InputError("encrypted", "it needs a password: unpack it on a disk in memory")
+    if not found:
+        raise InputError("source", "there is no file in it")
+    return found
+
+
+def _hidden(name: str) -> bool:
+    return any((part.startswith(".") and part not in (".", "..")) or part == "__MACOSX" for part in name.split("/"))
+
+
+@contextmanager
+def opened(archive: zipfile.ZipFile, member: zipfile.ZipInfo, allowance: Allowance) -> Iterator[Stream]:
+    """Open a file of a zip."""
+    with archive.open(member) as file:
+        yield Stream(file, allowance)

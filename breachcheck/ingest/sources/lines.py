@@ -1,0 +1,211 @@
+"""Text of one row a line: fixed width, and JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from breachcheck.errors import InputError
+from breachcheck.ingest.mapping import Mapping, Plan, folded
+from breachcheck.ingest.sources.chunk import Rows
+from breachcheck.ingest.sources.columns import numbered
+from breachcheck.ingest.sources.records import LINE_END, Cutter, Piece, Syntax
+from breachcheck.ingest.sources.stream import Readable
+from breachcheck.ingest.sources.text import Text, to_utf8
+
+SEVERAL: Final = "\n"  # between values of one key
+_LINES: Final = Syntax(b"\n", quotes=False)
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Lines:
+    """Lines of a text. Its `repr` is blank. Fields are as in `Delimited`."""
+
+    plan: Plan
+    count: int
+    offset: int
+    part: str
+    octets: bytes
+    encoding: str
+    first: int
+    faults: tuple[tuple[int, str], ...]
+
+    def __repr__(self) -> str:
+        return f"<{self.count} rows>"
+
+    def _lines(self) -> list[bytes]:
+        lines = LINE_END.split(to_utf8(self.octets, self.encoding))
+        if not lines[-1]:
+            lines.pop()
+        return lines
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FixedWidth(_Lines):
+    """Lines of `line` characters; `places` are the first character (from 0) and the last but one of each column."""
+
+    line: int
+    places: tuple[tuple[int, int], ...]
+
+    __repr__ = _Lines.__repr__
+
+    def rows(self) -> Rows:
+        """Make columns of it: white space around a value is not part of it.
+
+        Raises:
+            InputError: `reconcile`.
+        """
+        lines = pa.array(self._lines(), pa.binary()).cast(pa.string())
+        lengths = pc.utf8_length(lines).to_numpy(zero_copy_only=False)
+        sound = (lengths == self.line) | (lengths == 0)  # the latter are found to be empty
+        wrong = np.flatnonzero(~sound).tolist()
+        lines = lines.filter(pa.array(sound))
+        columns = [pc.utf8_trim_whitespace(pc.utf8_slice_codeunits(lines, start, stop)) for start, stop in self.places]
+        return numbered(columns, wrong, self.faults, self.first, self.count)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class JsonLines(_Lines):
+    """JSON objects, one a line.
+
+    The value of a key in an object in another is under `outer.inner`. Lists are as if each of their values stood under
+    the list's key; several values of a key are joined by `SEVERAL`. Numbers stay as they are written. A key that is
+    missing, and null, are no cell. An object with a key of which the mapping says nothing is rejected as `columns`.
+    """
+
+    __repr__ = _Lines.__repr__
+
+    def rows(self) -> Rows:
+        """Make columns of it.
+
+        Raises:
+            InputError: `reconcile`.
+        """
+        places = {folded(name): index for index, name in enumerate(self.plan.header)}
+        columns: list[list[str | None]] = [[] for _ in places]
+        faults: list[tuple[int, str]] = []
+        for index, line in enumerate(self._lines()):
+            try:
+                row = _cells(line, places)
+            except _LineError as error:
+                faults.append((index, error.reason))
+                continue
+            for column, cell in zip(columns, row, strict=True):
+                column.append(cell)
+        given = np.delete(np.arange(self.count), [index for index, _ in self.faults])
+        if len(columns[0]) + len(faults) != len(given):
+            raise InputError("reconcile", f"{len(given)} rows were counted, {len(columns[0]) + len(faults)} were read")
+        faults = sorted([*self.faults, *((int(given[index]), reason) for index, reason in faults)])
+        return numbered([pa.array(column, pa.string()) for column in columns], [], faults, self.first, self.count)
+
+
+class _LineError(Exception):
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _Pairs(tuple[tuple[str, Any], ...]):
+    """A JSON object, with each key as often as it stands there."""
+
+    __slots__ = ()
+
+
+def _no_number(_: str) -> None:
+    return None  # NaN and the infinities
+
+
+_decode = json.JSONDecoder(
+    object_pairs_hook=_Pairs, parse_int=str, parse_float=str, parse_constant=_no_number, strict=False
+).decode
+
+
+def _flat(line: bytes) -> list[tuple[str, str | None]]:
+    if not line.strip():
+        raise _LineError("empty")
+    try:
+        value = _decode(line.decode())
+        if not isinstance(value, _Pairs):
+            raise _LineError("syntax")
+        return list(_walk("", value))
+    except (json.JSONDecodeError, RecursionError):
+        raise _LineError("syntax") from None
+
+
+def _walk(key: str, value: Any) -> Iterator[tuple[str, str | None]]:
+    if isinstance(value, _Pairs):
+        for name, inner in value:
+            yield from _walk(f"{key}.{name}" if key else name, inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _walk(key, inner)
+        if not value:
+            yield key, None
+    elif isinstance(value, bool):
+        yield key, "true" if value else "false"
+    else:
+        yield key, value if value is None else _SURROGATE.sub("\ufffd", value)
+
+
+def _cells(line: bytes, places: dict[str, int]) -> list[str | None]:
+    row: list[str | None] = [None] * len(places)
+    for key, value in _flat(line):
+        index = places.get(folded(key))
+        if index is None:
+            raise _LineError("columns")
+        if value is not None:
+            before = row[index]
+            row[index] = value if before is None else before + SEVERAL + value
+    return row
+
+
+def read_fixed(file: Readable, disk: BinaryIO, part: str, mapping: Mapping, line: int) -> Iterator[FixedWidth]:
+    """Yield the lines of a file without a header, each of `line` characters, as the mapping's places say."""
+    plan = mapping.plan([header for column in mapping.column for header in column.header])
+    places = tuple((at[0] - 1, at[0] - 1 + at[1]) for column in mapping.column if (at := column.at))
+    for piece, encoding, first in _pieces(file, mapping):
+        yield FixedWidth(
+            plan, piece.count, disk.tell(), part, piece.octets, encoding, first, piece.rejected, line, places
+        )
+
+
+def read_json(file: Readable, disk: BinaryIO, part: str, mapping: Mapping) -> Iterator[JsonLines]:
+    """Yield objects, one a line. Their header is that of the mapping.
+
+    Raises:
+        InputError: `columns`: the first object has a key of which the mapping says nothing.
+    """
+    headers = [header for column in mapping.column for header in column.header]
+    plan = mapping.plan(headers)
+    checked = False
+    for piece, encoding, first in _pieces(file, mapping):
+        if not checked:
+            _check(to_utf8(piece.octets, encoding), mapping, headers)
+            checked = True
+        yield JsonLines(plan, piece.count, disk.tell(), part, piece.octets, encoding, first, piece.rejected)
+
+
+def _check(octets: bytes, mapping: Mapping, headers: list[str]) -> None:
+    end = LINE_END.search(octets)
+    try:
+        keys = list(dict.fromkeys(key for key, _ in _flat(octets[: end.start()] if end else octets)))
+    except _LineError:
+        return  # it is rejected as a row
+    names = set(map(folded, keys))
+    mapping.plan([*keys, *(header for header in headers if folded(header) not in names)])
+
+
+def _pieces(file: Readable, mapping: Mapping) -> Iterator[tuple[Piece, str, int]]:
+    text = Text(file, mapping.encoding)
+    number = 1
+    for piece in Cutter(_LINES, 1).cut(text.blocks()):
+        yield piece, text.settle(piece.octets), number
+        number += piece.count

@@ -1,0 +1,99 @@
+"""Parquet: read by row group, made into text by a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import parquet
+
+from breachcheck.errors import InputError
+from breachcheck.ingest.mapping import Mapping, Plan
+from breachcheck.ingest.sources.chunk import Rows
+from breachcheck.ingest.sources.columns import numbered
+from breachcheck.ingest.sources.lines import SEVERAL
+from breachcheck.ingest.sources.values import number_text, text
+
+_ROWS: Final = 1 << 14  # a chunk
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Parquet:
+    """Rows of a row group, as an Arrow stream in memory. Its `repr` is blank."""
+
+    plan: Plan
+    count: int
+    offset: int
+    part: str
+    octets: bytes
+    first: int
+
+    def __repr__(self) -> str:
+        return f"<{self.count} rows>"
+
+    def rows(self) -> Rows:
+        """Make text of it: null is no cell, fields of structures are columns, values of a list joined as in JSON lines.
+
+        Raises:
+            InputError: `reconcile`: the row group does not hold as many rows as the file's footer says.
+        """
+        table = _flattened(pa.ipc.open_stream(self.octets).read_all())
+        columns = [_text(column.combine_chunks()) for column in table.columns]
+        return numbered(columns, [], (), self.first, self.count)
+
+
+def read_parquet(file: BinaryIO, disk: BinaryIO, part: str, mapping: Mapping) -> Iterator[Parquet]:
+    """Yield the rows of a Parquet file.
+
+    Raises:
+        InputError: `columns`; `source`: it is damaged; `reconcile`.
+    """
+    try:
+        reader = parquet.ParquetFile(file, pre_buffer=False, memory_map=False)
+        plan = mapping.plan(_flattened(reader.schema_arrow.empty_table()).column_names)
+        number = 1
+        for group in range(reader.num_row_groups):
+            left = reader.metadata.row_group(group).num_rows
+            for batch in reader.iter_batches(_ROWS, [group], use_threads=False):
+                count = min(_ROWS, left)
+                sink = pa.BufferOutputStream()
+                with pa.ipc.new_stream(sink, batch.schema) as stream:
+                    stream.write_batch(batch)
+                yield Parquet(plan, count, disk.tell(), part, sink.getvalue().to_pybytes(), number)
+                number += count
+                left -= count
+            if left:
+                raise InputError("reconcile", f"row group {group + 1} has {left} rows less than the footer says")
+    except pa.ArrowException:
+        raise InputError("source", "it is damaged, or encrypted") from None
+
+
+def _flattened(table: pa.Table) -> pa.Table:
+    while any(pa.types.is_struct(field.type) for field in table.schema):
+        table = table.flatten()
+    return table
+
+
+def _text(column: pa.Array) -> pa.Array:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.dictionary_decode()
+        kind = column.type
+    if pa.types.is_floating(kind):
+        doubles = column.cast(pa.float64())
+        return pa.array([None if one is None else number_text(one) for one in doubles.to_pylist()], pa.string())
+    if pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_date32(kind):
+        return column.cast(pa.string())
+    if pa.types.is_decimal(kind):
+        return pc.replace_substring_regex(column.cast(pa.string()), r"[.]0+$", "")
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return pa.array([None if one is None else _joined(one) for one in column.to_pylist()], pa.string())
+    return pa.array([text(one) for one in column.to_pylist()], pa.string())
+
+
+def _joined(values: list[object]) -> str | None:
+    found = [one for value in values if (one := text(value)) is not None]
+    return SEVERAL.join(found) if found else None
