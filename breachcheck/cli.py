@@ -112,7 +112,7 @@ def mapping_propose(
 
 @mapping_app.command("check")
 def mapping_check(
-    files: Annotated[list[Path], typer.Argument(help="The leaked files.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(help="The leaked files, folders of them, or patterns.", show_default=False)],
     mapping: Annotated[str, typer.Option("--mapping", envvar="BREACHCHECK_MAPPING", help="A TOML file, or cnss.")],
 ) -> None:
     """Count how much of each column passes the rule of its kind, and why the rest does not. No value is shown."""
@@ -129,7 +129,7 @@ def mapping_check(
 
 @app.command()
 def ingest(
-    files: Annotated[list[Path], typer.Argument(help="The leaked files.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(help="The leaked files, folders of them, or patterns.", show_default=False)],
     mapping: Annotated[str, typer.Option("--mapping", envvar="BREACHCHECK_MAPPING", help="A TOML file, or cnss.")],
     dataset: Annotated[str, typer.Option("--dataset", envvar="BREACHCHECK_DATASET", help="The breach's short name.")],
     keys: Keys,
@@ -173,11 +173,12 @@ def ingest(
     from breachcheck.ingest.pipeline import Job
     from breachcheck.ingest.pipeline import ingest as run
     from breachcheck.ingest.publish import Policy
+    from breachcheck.ingest.sources.open import expand
     from breachcheck.protocol.parameters import SLOW_HASHES
     from breachcheck.store.ledger import FILE, Ledger
 
     hardening.harden()
-    job = Job(tuple(files), read_mapping(mapping), dataset, read_about(about) if about else About())
+    job = Job(tuple(expand(files)), read_mapping(mapping), dataset, read_about(about) if about else About())
     steward = room.read_steward(keys, releases)
     policy = Policy(k_members, k_population, timedelta(days=valid_days), grow)
     slow_hash = SLOW_HASHES[parameters]

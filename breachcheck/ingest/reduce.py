@@ -177,9 +177,8 @@ class Shroud:
                 identifying.append((cell, text))
             else:
                 bit = DataClass.EMPLOYERS.bit if cell.employer else cell.mask
-                mask = pc.bit_wise_or(
-                    mask, pc.if_else(_present(text, cell), pa.scalar(bit, _UINT32), pa.scalar(0, _UINT32))
-                )
+                bits = pc.if_else(_absent(text, cell), pa.scalar(0, _UINT32), pa.scalar(bit, _UINT32))
+                mask = pc.bit_wise_or(mask, bits)
         # Rows seen before have only to be counted.
         memory = _memory(self.run_key).rows
         marks = self._marks(plan, mask, [text for _, text in identifying])
