@@ -74,12 +74,22 @@ def synth(
     out: Annotated[Path, typer.Option("--out", help="The leak to write, CSV.")],
     answers: Annotated[Path, typer.Option("--answers", help="The truth to write, JSON lines.")],
     seed: Annotated[int, typer.Option("--seed", help="The same seed writes the same files.")] = 1,
+    months: Annotated[
+        int | None,
+        typer.Option("--months", min=1, help="Everybody stands in so many months.  [default: one to twelve]"),
+    ] = None,
+    steady: Annotated[
+        bool, typer.Option("--steady", help="Every month repeats the first, as a database dump does.")
+    ] = False,
+    second: Annotated[
+        Path | None, typer.Option("--second", help="Another file of the leak to write, of the mapping bank.")
+    ] = None,
 ) -> None:
     """Write a synthetic leak of the real shape, dirt included, and the truth about it."""
     from breachcheck.synth import generate
     from breachcheck.terminal import NOTES
 
-    report = generate(people, seed, out, answers)
+    report = generate(people, seed, out, answers, months=months, steady=steady, second=second)
     NOTES.print(f"{report.rows:,} rows about {report.people:,} people")
 
 

@@ -111,11 +111,7 @@ class Mapping(BaseModel):
                 raise InputError("columns", f"column {index + 1} has the header of another one")
             position[folded(name)] = index
         missing = [
-            one
-            for column in self.column
-            if not column.optional
-            for one in column.header
-            if folded(one) not in position
+            one for column in self.column if not column.optional for one in column.header if folded(one) not in position
         ]
         if missing:
             raise InputError("columns", f"the file lacks {', '.join(missing)}")
