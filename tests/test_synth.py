@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, dataclass
 from functools import cached_property
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
-from breachcheck.ingest.mapping import read_mapping
 from breachcheck.protocol.identifier import KINDS
 from breachcheck.synth import COLUMNS, MAX_PEOPLE, SynthReport, generate, nonmember
+from tests.people import read_rows, true_answers, written_answers
 
 HEADER = (
     "N_Num_Affilie;L_Raison_Sociale;L_Periode;N_Num_Assure;L_Nom_Prenom;L_Num_CIN;N_Tel;L_Email;N_RIB;"
@@ -118,100 +118,6 @@ def simple_canonical(kind: str, text: str) -> str | None:
         match = re.fullmatch(r"(?:MA64)?([0-9]{24})", compact)
         return match[1] if match and int(match[1]) % 97 == 0 else None
     return compact.zfill(9) if re.fullmatch(r"[0-9]{1,9}", compact) and int(compact) else None
-
-
-@dataclass(frozen=True)
-class Answer:
-    exposed: dict[str, list[str]]  # by dataset
-    shared: bool = False
-
-
-@dataclass(frozen=True)
-class ReadRow:
-    dataset: str
-    keys: frozenset[tuple[str, str]]
-    classes: frozenset[str]
-
-
-def read_rows(file: Path, dataset: str) -> Iterator[ReadRow]:
-    """Every row as the dataset's mapping has it read, with the canonical forms of the rule file."""
-    mapping = read_mapping(dataset)
-    with file.open(encoding=mapping.encoding or "utf-8-sig", newline="") as lines:
-        for row in csv.DictReader(lines, delimiter=mapping.delimiter or ";", strict=True):
-            keys, classes = set(), set()
-            for column in mapping.column:
-                cell = row[column.header[0]]
-                if column.ignore or cell.strip().lower() in (*mapping.absent, *column.absent, "null"):
-                    continue
-                if column.data_class:
-                    classes.add(str(column.data_class))
-                for kind in column.kind:
-                    try:
-                        keys.add((kind, KINDS[kind].canonical(cell)))
-                    except InputError:
-                        continue
-                    classes.add(KINDS[kind].data_class)
-            yield ReadRow(dataset, frozenset(keys), frozenset(classes))
-
-
-def true_answers(files: dict[str, Path]) -> dict[tuple[str, str], Answer]:
-    """What each identifier exposes by the rule of people, from the rows of all files of one leak. Slow and simple."""
-    rows = [row for dataset, file in files.items() for row in read_rows(file, dataset)]
-    linking = {"national_id", "social_security"}
-    sets: defaultdict[tuple[str, str], set[frozenset[tuple[str, str]]]] = defaultdict(set)
-    for row in rows:
-        own = frozenset(key for key in row.keys if key[0] in linking)
-        for key in own:
-            sets[key].add(own)
-    cut = {key for key, several in sets.items() if len(several) > 64}
-
-    leader: dict[tuple[str, str], tuple[str, str]] = {}
-
-    def find(key: tuple[str, str]) -> tuple[str, str]:
-        while leader.setdefault(key, key) != key:
-            key = leader[key]
-        return key
-
-    def links(row: ReadRow) -> list[tuple[str, str]]:
-        return [key for key in row.keys if key[0] in linking and key not in cut]
-
-    for row in rows:
-        for one, other in pairwise(links(row)):
-            leader[find(other)] = find(one)
-
-    by_person: defaultdict[tuple[str, str], defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    by_key: defaultdict[tuple[str, str], defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    people_of: defaultdict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
-    for row in rows:
-        person = {find(key) for key in links(row)}
-        for each in person:
-            by_person[each][row.dataset] |= row.classes
-        for key in row.keys:
-            by_key[key][row.dataset] |= row.classes
-            people_of[key] |= person
-    answers = {}
-    for key, held in by_key.items():
-        shared = key in cut or len(people_of[key]) > 1
-        persons = [] if shared else [by_person[each] for each in people_of[key]]
-        exposed = {
-            dataset: [
-                str(each) for each in DataClass if any(str(each) in one.get(dataset, ()) for one in (held, *persons))
-            ]
-            for dataset in files
-        }
-        answers[key] = Answer({dataset: names for dataset, names in exposed.items() if names}, shared)
-    return answers
-
-
-def written_answers(file: Path) -> dict[tuple[str, str], Answer]:
-    answers = {}
-    for answer in map(json.loads, file.read_text("utf-8").splitlines()):
-        key = answer["kind"], KINDS[answer["kind"]].canonical(answer["identifier"])
-        assert key not in answers
-        by_dataset = answer.get("breaches", {"cnss": answer["exposed"]})
-        assert set(answer["exposed"]) == set(chain.from_iterable(by_dataset.values()))
-        answers[key] = Answer(by_dataset, answer.get("shared", False))
-    return answers
 
 
 def answered(leak: Leak) -> set[tuple[str, str | None]]:
