@@ -72,16 +72,42 @@ def keys_init(keys: Keys) -> None:
 
 @app.command()
 def synth(
-    people: Annotated[int, typer.Option("--people", min=1, help="How many people stand in the leak.")],
-    out: Annotated[Path, typer.Option("--out", help="The leak to write, CSV.")],
+    out: Annotated[Path, typer.Option("--out", help="The leak to write, CSV; with --torture an empty folder.")],
     answers: Annotated[Path, typer.Option("--answers", help="The truth to write, JSON lines.")],
+    people: Annotated[
+        int | None, typer.Option("--people", min=1, help="How many people stand in the leak.", show_default=False)
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed writes the same files.")] = 1,
+    months: Annotated[
+        int | None,
+        typer.Option("--months", min=1, help="Everybody stands in so many months.  [default: one to twelve]"),
+    ] = None,
+    steady: Annotated[
+        bool, typer.Option("--steady", help="Every month repeats the first, as a database dump does.")
+    ] = False,
+    second: Annotated[
+        Path | None, typer.Option("--second", help="Another file of the leak to write, of the mapping bank.")
+    ] = None,
+    torture: Annotated[
+        bool, typer.Option("--torture", help="Fill a folder with small files that have every fault there is.")
+    ] = False,
+    rejects: Annotated[
+        Path | None,
+        typer.Option("--rejects", help="With --torture: which rows are rejected why.  [default: beside the answers]"),
+    ] = None,
 ) -> None:
     """Write a synthetic leak of the real shape, dirt included, and the truth about it."""
     from breachcheck.synth import generate
+    from breachcheck.synth.torture import write_torture
     from breachcheck.terminal import NOTES
 
-    report = generate(people, seed, out, answers)
+    if torture:
+        done = write_torture(out, answers, rejects or answers.with_suffix(".rejects.jsonl"), seed)
+        NOTES.print(f"{done.files} files: {done.accepted:,} rows to read, {done.rejected:,} to reject")
+        return
+    if people is None:
+        raise typer.BadParameter("is needed", param_hint="--people")
+    report = generate(people, seed, out, answers, months=months, steady=steady, second=second)
     NOTES.print(f"{report.rows:,} rows about {report.people:,} people")
 
 

@@ -7,7 +7,7 @@ import json
 import re
 import tracemalloc
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, dataclass
 from functools import cached_property
@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
+from breachcheck.protocol.identifier import KINDS
 from breachcheck.synth import COLUMNS, MAX_PEOPLE, SynthReport, generate, nonmember
+from tests.people import read_rows, true_answers, written_answers
 
 HEADER = (
     "N_Num_Affilie;L_Raison_Sociale;L_Periode;N_Num_Assure;L_Nom_Prenom;L_Num_CIN;N_Tel;L_Email;N_RIB;"
@@ -49,7 +51,6 @@ CLASS_OF = {
 PLACEHOLDERS = {"", "0", "0,00", "0.00", "null", "-", "néant", "neant", "n/a", "لا شيء"}
 
 Row = dict[str, str]
-Answers = dict[tuple[str, str], list[str]]
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class Leak:
     def answers(self) -> Iterator[tuple[str, str, list[str]]]:
         for line in self.answers_file.read_text("utf-8").splitlines():
             answer = json.loads(line)
-            assert list(answer) == ["kind", "identifier", "exposed"]
+            assert list(answer) in (["kind", "identifier", "exposed"], ["kind", "identifier", "exposed", "shared"])
+            assert answer.get("shared", True) is True
             yield answer["kind"], answer["identifier"], answer["exposed"]
 
 
@@ -81,6 +83,17 @@ def leak_of(people: int, seed: int, folder: Path) -> Leak:
 @pytest.fixture(scope="module")
 def leak(tmp_path_factory: pytest.TempPathFactory) -> Leak:
     return leak_of(PEOPLE, 7, tmp_path_factory.mktemp("leak"))
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("second") / "bank.csv"
+
+
+@pytest.fixture(scope="module")
+def two_files(second: Path) -> Leak:
+    file, answers = second.with_name("cnss.csv"), second.with_name("answers.jsonl")
+    return Leak(file, answers, generate(PEOPLE, 7, file, answers, second=second))
 
 
 # A second opinion, slow and simple, that shares nothing with the generator but the statement of the rules.
@@ -107,32 +120,18 @@ def simple_canonical(kind: str, text: str) -> str | None:
     return compact.zfill(9) if re.fullmatch(r"[0-9]{1,9}", compact) and int(compact) else None
 
 
-def simple_truth(leak: Leak) -> Answers:
-    exposed: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    for row in leak.rows:
-        keys, classes = set(), set()
-        for column, data_class in CLASS_OF.items():
-            if column in KIND_OF:
-                canonical = simple_canonical(KIND_OF[column], row[column])
-                if canonical is None:
-                    continue
-                keys.add((KIND_OF[column], canonical))
-            elif row[column].strip().casefold() in PLACEHOLDERS:
-                continue
-            classes.add(data_class)
-        for key in keys:
-            exposed[key] |= classes
-    return {key: [each for each in map(str, DataClass) if each in classes] for key, classes in exposed.items()}
+def answered(leak: Leak) -> set[tuple[str, str | None]]:
+    return {(kind, simple_canonical(kind, identifier)) for kind, identifier, _ in leak.answers()}
 
 
-def answered(leak: Leak) -> Answers:
-    answers: Answers = {}
-    for kind, identifier, exposed in leak.answers():
-        canonical = simple_canonical(kind, identifier)
-        assert canonical is not None
-        assert (kind, canonical) not in answers
-        answers[kind, canonical] = exposed
-    return answers
+def test_the_rule_file_and_a_simple_reading_of_the_rules_agree_about_every_cell(leak: Leak) -> None:
+    for kind, column in COLUMN_OF.items():
+        for cell in set(leak.cells(column)):
+            try:
+                canonical = KINDS[kind].canonical(cell)
+            except InputError:
+                canonical = None
+            assert canonical == simple_canonical(kind, cell)
 
 
 # The file
@@ -160,7 +159,7 @@ def test_another_seed_gives_other_people(leak: Leak, tmp_path: Path) -> None:
     other = leak_of(PEOPLE, 8, tmp_path)
     assert other.file.read_bytes() != leak.file.read_bytes()
     # Chance may draw one number twice, or two.
-    assert len(answered(other).keys() & answered(leak).keys()) < 5
+    assert len(answered(other) & answered(leak)) < 5
 
 
 def test_earlier_files_are_replaced(tmp_path: Path) -> None:
@@ -179,32 +178,125 @@ def test_what_cannot_be_generated_is_refused_before_a_file_is_touched(people: in
     assert not list(tmp_path.iterdir())
 
 
-def test_memory_grows_by_no_more_than_24_bytes_a_person_and_none_a_row(tmp_path: Path) -> None:
-    def peak(people: int) -> int:
+def test_memory_grows_by_no_more_than_32_bytes_a_person_and_none_a_row(tmp_path: Path) -> None:
+    def peak(people: int, second: Path | None = None) -> int:
         tracemalloc.start()
-        leak_of(people, 1, tmp_path)
+        generate(people, 1, tmp_path / "out", tmp_path / "answers", second=second)
         traced = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return traced
 
-    peak(100)
-    assert peak(5_000) - peak(1_000) < 24 * 4_000
+    bank = tmp_path / "bank"
+    peak(5_000, bank)
+    assert peak(5_000) - peak(1_000) < 32 * 4_000
+    assert peak(5_000, bank) - peak(1_000, bank) < 64 * 4_000
 
 
 # The truth
 
 
 def test_a_second_opinion_agrees_with_every_answer(leak: Leak) -> None:
-    assert answered(leak) == simple_truth(leak)
+    assert written_answers(leak.answers_file) == true_answers({"cnss": leak.file})
+
+
+def test_a_second_opinion_agrees_with_every_answer_about_two_files(two_files: Leak, second: Path) -> None:
+    assert written_answers(two_files.answers_file) == true_answers({"cnss": two_files.file, "bank": second})
 
 
 @settings(max_examples=40, deadline=None)
-@given(people=st.integers(1, 90), seed=st.integers(0, 2**64))
+@given(
+    people=st.integers(1, 90),
+    seed=st.integers(0, 2**64),
+    months=st.none() | st.integers(1, 14),
+    steady=st.booleans(),
+    two=st.booleans(),
+)
 def test_a_second_opinion_agrees_for_any_people_and_seed(
-    people: int, seed: int, tmp_path_factory: pytest.TempPathFactory
+    people: int, seed: int, months: int | None, steady: bool, two: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    small = leak_of(people, seed, tmp_path_factory.mktemp("small"))
-    assert answered(small) == simple_truth(small)
+    folder = tmp_path_factory.mktemp("small")
+    files = {"cnss": folder / "cnss.csv"} | ({"bank": folder / "bank.csv"} if two else {})
+    answers = folder / "answers.jsonl"
+    generate(people, seed, files["cnss"], answers, months=months, steady=steady, second=files.get("bank"))
+    assert written_answers(answers) == true_answers(files)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_placeholders_are_cut_in_worlds_of_a_thousand_and_stand_in_none_smaller(seed: int, tmp_path: Path) -> None:
+    for people, expected in ((999, []), (1000, ["national_id", "social_security"])):
+        small = leak_of(people, seed, tmp_path)
+        answers = written_answers(small.answers_file)
+        assert answers == true_answers({"cnss": small.file})
+        linking = ("national_id", "social_security")
+        assert [kind for (kind, _), answer in answers.items() if answer.shared and kind in linking] == expected
+
+
+def test_people_are_tied_together_by_chains_of_rows(leak: Leak) -> None:
+    links: defaultdict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+    for row in read_rows(leak.file, "cnss"):
+        own = {key for key in row.keys if key[0] in ("national_id", "social_security")}
+        for key in own:
+            links[key] |= own
+    ordinary = {key: others for key, others in links.items() if len(others) <= 64}
+    farthest = 0
+    for key in ordinary:
+        seen, edge, steps = {key}, {key}, 0
+        while edge := {other for one in edge for other in links[one] & ordinary.keys()} - seen:
+            seen |= edge
+            steps += 1
+        farthest = max(farthest, steps)
+    assert farthest >= 8
+
+
+def test_weak_identifiers_of_all_sorts_occur(two_files: Leak) -> None:
+    answers = written_answers(two_files.answers_file)
+    for kind in ("phone", "email", "bank_account"):
+        assert {answer.shared for (each, _), answer in answers.items() if each == kind} == {True, False}
+    beyond = [answer for (kind, _), answer in answers.items() if kind == "phone" and "bank" in answer.exposed]
+    assert len(beyond) > PEOPLE / 4  # the second file holds no phone
+    assert sum("cnss" not in answer.exposed for answer in answers.values()) > PEOPLE / 4
+    assert two_files.report.shared == sum(answer.shared for answer in answers.values())
+
+
+# The shapes
+
+
+def test_the_second_file_leaves_the_first_as_it_would_be_with_as_many_people(two_files: Leak) -> None:
+    assert two_files.report.people == PEOPLE
+    assert len(two_files.rows) == two_files.report.rows
+
+
+def test_the_second_file_is_windows_1256_with_commas(second: Path, two_files: Leak) -> None:
+    text = second.read_bytes().decode("cp1256")
+    assert text.startswith("CIN,RIB,BANQUE,ADRESSE,DATE_NAISSANCE\r\n")
+    assert re.search("[\u0621-\u064a]", text)
+    with pytest.raises(UnicodeDecodeError):
+        second.read_bytes().decode("utf-8")
+    rows = list(csv.reader(text.splitlines(keepends=True), strict=True))
+    assert {len(row) for row in rows} == {5}
+    assert len(rows) - 1 == two_files.report.second_rows > PEOPLE / 2
+
+
+def test_with_months_everybody_stands_in_each(tmp_path: Path) -> None:
+    generate(50, 1, tmp_path / "out", tmp_path / "answers", months=14)
+    varied = Leak(
+        tmp_path / "out", tmp_path / "answers", generate(50, 1, tmp_path / "out", tmp_path / "answers", months=14)
+    )
+    assert varied.report.rows == 50 * 14 + varied.report.duplicates
+    assert set(varied.cells("L_Periode")) == {*(f"2024{month:02d}" for month in range(1, 13)), "202501", "202502"}
+
+
+def test_steady_months_differ_in_their_name_alone(tmp_path: Path) -> None:
+    report = generate(300, 1, tmp_path / "out", tmp_path / "answers", months=3, steady=True)
+    steady = Leak(tmp_path / "out", tmp_path / "answers", report)
+    months = defaultdict(list)
+    for row in steady.rows:
+        months[row.pop("L_Periode")].append(row)
+    assert list(months) == ["202401", "202402", "202403"]
+    assert months["202401"] == months["202402"] == months["202403"]
+    assert len(steady.rows) == report.rows == 900 + report.duplicates
+    for forms in report.forms.values():
+        assert sum(forms.values()) == report.rows
 
 
 def test_an_identifier_is_answered_once(leak: Leak) -> None:
@@ -215,7 +307,7 @@ def test_an_identifier_is_answered_once(leak: Leak) -> None:
 @pytest.mark.parametrize(
     ("kind", "natural"),
     [
-        ("national_id", r"[A-Z]{1,2}[1-9][0-9]{4,5}"),
+        ("national_id", r"[A-Z]{1,2}[0-9]{5,6}"),
         ("social_security", r"[0-9]{9}"),
         ("phone", r"0[567][0-9]{8}"),
         ("bank_account", r"[0-9]{24}"),
@@ -289,7 +381,7 @@ def test_cells_are_missing_in_the_shares_of_the_real_files(leak: Leak, column: s
     assert abs(missing / len(cells) - share) < 0.025
 
 
-def test_no_two_people_share_a_card_or_an_account(leak: Leak) -> None:
+def test_hardly_two_people_share_a_card_and_none_an_account(leak: Leak) -> None:
     owners: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for row in leak.rows:
         person = simple_canonical("social_security", row["N_Num_Assure"])
@@ -298,7 +390,14 @@ def test_no_two_people_share_a_card_or_an_account(leak: Leak) -> None:
         for kind in ("national_id", "bank_account"):
             if identifier := simple_canonical(kind, row[COLUMN_OF[kind]]):
                 owners[kind, identifier].add(person)
-    assert {len(people) for people in owners.values()} == {1}
+    holders = {kind: Counter(len(owners[each]) for each in owners if each[0] == kind) for kind, _ in owners}
+    assert holders["bank_account"].keys() <= {1, 2}  # who was renumbered has two
+    assert holders["bank_account"][2] < 0.03 * holders["bank_account"].total()
+    placeholder = max(holders["national_id"])
+    assert placeholder > 64
+    assert holders["national_id"][placeholder] == 1
+    assert holders["national_id"][1] > 0.95 * holders["national_id"].total()
+    assert holders["national_id"].keys() - {placeholder} <= {1, 2, 3, 4}  # with the next one's, twice renumbered
 
 
 @pytest.mark.parametrize("kind", ["phone", "email"])
@@ -319,14 +418,16 @@ def test_employees_of_one_employer_share_the_managers_contact(leak: Leak, kind: 
     assert len(shared) < len(people) / 4
 
 
-def test_people_own_contacts_are_never_shared(leak: Leak) -> None:
+def test_people_own_addresses_stand_with_one_number_or_an_old_one_and_a_new_one(leak: Leak) -> None:
     people = defaultdict(set)
     for row in leak.rows:
         address = simple_canonical("email", row["L_Email"])
         person = simple_canonical("social_security", row["N_Num_Assure"])
         if address and person and not address.startswith("gerant@"):
             people[address].add(person)
-    assert {len(holders) for holders in people.values()} == {1}
+    holders = Counter(map(len, people.values()))
+    assert holders.keys() == {1, 2}
+    assert holders[2] < 0.03 * holders.total()
 
 
 def test_names_stand_in_latin_and_in_arabic_for_one_person(leak: Leak) -> None:

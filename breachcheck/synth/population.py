@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from breachcheck.errors import InputError
-from breachcheck.synth.spellings import Name
+from breachcheck.synth.spellings import Address, BirthDate, Name
 
 MAX_PEOPLE: Final = 50_000_000  # what the seven digits of an employer's number hold, seven employers to forty people
 
 MONTHS: Final = 12
-PERIODS: Final = tuple(f"2024{month:02d}" for month in range(1, MONTHS + 1))
+MAX_MONTHS: Final = 120
+PERIODS: Final = tuple(f"{2024 + month // 12}{month % 12 + 1:02d}" for month in range(MAX_MONTHS))
 
 
 _FIRST_NAMES: Final[tuple[tuple[str, ...], ...]] = (
@@ -70,6 +71,13 @@ _CIN_TEXT: Final = (
 _CIN_LETTERS: Final = tuple(_CIN_TEXT.split())
 _BANKS: Final = ("007", "011", "013", "021", "022", "050", "145", "157", "164", "190", "225", "230", "310", "350")
 _TOWNS: Final = ("010", "090", "170", "270", "330", "450", "480", "570", "640", "660", "780", "810")
+_CITIES: Final = (
+    ("RABAT", "الرباط"),
+    ("CASABLANCA", "الدار البيضاء"),
+    ("FES", "فاس"),
+    ("AGADIR", "أكادير"),
+    ("TANGER", "طنجة"),
+)
 _DOMAINS: Final = ("example.com", "example.org", "example.net", "courrier.example", "boite.example")
 
 # Employers come in blocks of forty people: two of one person, then two, three, five, eight and twenty.
@@ -81,10 +89,11 @@ _ROWS_OF_HUNDRED: Final = (18, 17, 15, 13, 10, 7, 5, 4, 3, 2, 2, 4)
 _ROW_COUNTS: Final = tuple(count for count, weight in enumerate(_ROWS_OF_HUNDRED, 1) for _ in range(weight))
 
 # A person's profile, 64 bits: a bit a month, these flags, then bits that choose name, bank, town and salary.
-NO_PHONE, NO_EMAIL, NO_RIB, NO_CIN, NO_SALARY, SHARED_PHONE, SHARED_EMAIL = (
-    1 << MONTHS + position for position in range(7)
+NO_PHONE, NO_EMAIL, NO_RIB, NO_CIN, NO_SALARY, SHARED_PHONE, SHARED_EMAIL, RENUMBERED, CONFUSED = (
+    1 << MONTHS + position for position in range(9)
 )
-_TRAITS: Final = MONTHS + 7
+PLACEHOLDER_CIN, PLACEHOLDER_CNSS = (1 << MONTHS + position for position in (9, 10))
+_TRAITS: Final = MONTHS + 11
 # With the gaps of the tables: of all cells, phone is missing in 15 %, e-mail in 60, RIB in 30, CIN in 5, salary in 16.
 _FLAGS: Final = (
     (NO_PHONE, 0.10),
@@ -94,9 +103,22 @@ _FLAGS: Final = (
     (NO_SALARY, 0.05),
     (SHARED_PHONE, 0.20),
     (SHARED_EMAIL, 0.35),
+    (RENUMBERED, 0.02),  # has had two CNSS numbers
+    (CONFUSED, 0.003),  # some of the rows hold the CIN of the next person
 )
+_CHAIN: Final = (4_000, 600, 612)  # of so many people, those from here to here are all confused with the next
+
+# Who knows no number writes one that looks valid. It must stand with more than 64 people's numbers, or it is not told
+# from a person's: of 110 who write it always, all but ten have a valid number beside it at least once.
+PLACEHOLDERS_FROM: Final = 1_000  # people
+_PLACEHOLDER_WRITERS: Final = 110
+_PLACEHOLDER_PERIOD: Final = 50
+_PLACEHOLDER_CINS: Final = (("AA", "000001"), ("A", "001234"), ("X", "000123"))  # members' have five digits and more
+_PLACEHOLDER_CNSS: Final = ("000123456", "000001111", "000012345")  # members' are 1000000 and more
 
 BOTH_EMPLOYER_CELLS_MISSING: Final = 0.03
+NEW_NUMBER: Final = 0.5  # of the rows of a person who was renumbered
+NEXT_CARD: Final = 0.5  # of the rows of a person who is confused with the next
 CONTACT_INSTEAD: Final = 0.7  # of the rows of a person for whom the employer gave the manager's contact
 DUPLICATED: Final = 0.02
 
@@ -112,7 +134,7 @@ _NO_CIN_LETTERS: Final = "ZZ"
 _NO_DOMAIN: Final = "absent.example"
 
 
-def _rib(bank: str, town: str, account: int) -> str:
+def _with_key(bank: str, town: str, account: int) -> str:
     """Return the 24 digits: the key makes the whole number a multiple of 97."""
     body = f"{bank}{town}{account:016d}"
     return f"{body}{97 - int(body) * 100 % 97:02d}"
@@ -132,10 +154,14 @@ def _scatter(rng: random.Random, first: int, size: int) -> Callable[[int], int]:
 
 
 class Population:
-    """Everyone's clean values, computed from the number of the person or of the employer."""
+    """Everyone's clean values, computed from the number of the person or of the employer.
 
-    def __init__(self, people: int, rng: random.Random) -> None:
+    People are numbered from 0; behind them stand `others`, whom no employer declares.
+    """
+
+    def __init__(self, people: int, rng: random.Random, others: int = 0) -> None:
         self.people = people
+        self.everybody = people + others
         self.employers = self.employer(people - 1) + 1
         self._mobile = _scatter(rng, *_MOBILES)
         self._fixed_line = _scatter(rng, *_FIXED_LINES)
@@ -144,16 +170,24 @@ class Population:
         self._account = _scatter(rng, *_ACCOUNTS)
         self._mailbox = _scatter(rng, *_MAILBOXES)
         self._affiliation = _scatter(rng, *_AFFILIATIONS)
-        self.profiles = array("Q", (self._profile(rng) for _ in range(people)))
+        self._no_cin = _PLACEHOLDER_CINS[int(rng.random() * len(_PLACEHOLDER_CINS))]
+        self._no_cnss = _PLACEHOLDER_CNSS[int(rng.random() * len(_PLACEHOLDER_CNSS))]
+        self.profiles = array("Q", (self._profile(rng, person) for person in range(self.everybody)))
 
-    @staticmethod
-    def _profile(rng: random.Random) -> int:
+    def _profile(self, rng: random.Random, person: int) -> int:
         count = _ROW_COUNTS[int(rng.random() * 100)]
         start = int(rng.random() * (MONTHS + 1 - count))
         profile = ((1 << count) - 1) << start
         for flag, share in _FLAGS:
             if rng.random() < share:
                 profile |= flag
+        if self.people >= PLACEHOLDERS_FROM and person < self.people:
+            of, first, end = _CHAIN
+            place = person % min(_PLACEHOLDER_PERIOD, self.people // _PLACEHOLDER_WRITERS)
+            if first <= person % of < end:
+                profile |= CONFUSED
+            elif place in (3, 7):
+                profile = profile & ~CONFUSED | (PLACEHOLDER_CIN if place == 3 else PLACEHOLDER_CNSS)
         return profile | rng.getrandbits(64 - _TRAITS) << _TRAITS
 
     def name(self, person: int) -> Name:
@@ -171,20 +205,55 @@ class Population:
         """Return the nine digits of the person's mobile."""
         return str(self._mobile(person))
 
-    def cnss(self, person: int) -> str:
+    def cnss(self, person: int, /) -> str:
         """Return the nine digits of the person's CNSS number."""
         return f"{self._cnss(person):09d}"
 
-    def cin(self, person: int) -> tuple[str, str]:
+    def new_cnss(self, person: int, /) -> str:
+        """Return the number that a person got who was renumbered."""
+        return f"{self._cnss(self.everybody + person):09d}"
+
+    def no_cnss(self, _: int = 0, /) -> str:
+        """Return the nine digits that are written for whoever has no number."""
+        return self._no_cnss
+
+    def no_cin(self, _: int = 0, /) -> tuple[str, str]:
+        """Return letters and digits that are written for whoever has no card."""
+        return self._no_cin
+
+    def cin(self, person: int, /) -> tuple[str, str]:
         """Return letters and digits of the person's CIN."""
         letters, number = divmod(self._cin(person), _CIN_NUMBERS[1])
         return _CIN_LETTERS[letters], str(_CIN_NUMBERS[0] + number)
 
     def rib(self, person: int) -> str:
         """Return the 24 digits of the person's account."""
+        return self._rib(person, self._account(person))
+
+    def second_rib(self, person: int) -> str:
+        """Return the 24 digits of another account of the person's, at the same bank."""
+        return self._rib(person, self._account(self.everybody + person))
+
+    def _rib(self, person: int, account: int) -> str:
         traits = self.profiles[person] >> _TRAITS + 26
-        bank, town = traits & 255, traits >> 8 & 255
-        return _rib(_BANKS[bank % len(_BANKS)], _TOWNS[town % len(_TOWNS)], self._account(person))
+        bank, town = traits & 255, traits >> 8 & 127
+        return _with_key(_BANKS[bank % len(_BANKS)], _TOWNS[town % len(_TOWNS)], account)
+
+    def bank(self, person: int) -> str:
+        """Return the name of the person's bank."""
+        return f"BANQUE EXEMPLE {_BANKS[(self.profiles[person] >> _TRAITS + 26 & 255) % len(_BANKS)]}"
+
+    def address(self, person: int) -> Address:
+        """Return the person's address, in French and in Arabic."""
+        traits = self.profiles[person] >> _TRAITS
+        house, street = 1 + (traits & 127), traits >> 7 & 1023
+        french, arabic = _CITIES[(traits >> 17) % len(_CITIES)]
+        return f"{house} RUE EXEMPLE {street}, {french}", f"{house} شارع المثال {street}، {arabic}"
+
+    def birth_date(self, person: int) -> BirthDate:
+        """Return year, month and day."""
+        traits = self.profiles[person] >> _TRAITS
+        return 1955 + (traits >> 9) % 50, 1 + (traits >> 3) % 12, 1 + traits % 28
 
     def email(self, person: int, /) -> str:
         """Return the person's address."""
@@ -197,6 +266,12 @@ class Population:
         """Return the number of the person's employer."""
         block, place = divmod(person, len(_PLACES))
         return block * len(_EMPLOYER_SIZES) + _PLACES[place]
+
+    def people_of(self, employer: int) -> range:
+        """Return the numbers of an employer's people."""
+        block, place = divmod(employer, len(_EMPLOYER_SIZES))
+        first = block * len(_PLACES) + sum(_EMPLOYER_SIZES[:place])
+        return range(first, min(first + _EMPLOYER_SIZES[place], self.people))
 
     def affiliation(self, employer: int, /) -> str:
         """Return the seven digits of an employer."""
@@ -229,21 +304,11 @@ class Population:
         return f"gerant@societe{self._affiliation(employer)}.example"
 
 
-class Truth:
-    """The mask of data classes of each identifier, by the number of the person or employer; 0 if it stands nowhere."""
-
-    __slots__ = ("cin", "cnss", "contact_email", "contact_phone", "email", "phone", "rib")
-
-    def __init__(self, people: int, employers: int) -> None:
-        self.cin, self.cnss, self.phone, self.rib, self.email = (array("H", bytes(2 * people)) for _ in range(5))
-        self.contact_phone, self.contact_email = (array("H", bytes(2 * employers)) for _ in range(2))
-
-
 _NON_MEMBERS: Final[Mapping[str, tuple[int, Callable[[int], str]]]] = {
     "national_id": (_CIN_NUMBERS[1], lambda index: f"{_NO_CIN_LETTERS}{_CIN_NUMBERS[0] + index}"),
     "social_security": (10**9 - sum(_CNSS_NUMBERS), lambda index: str(sum(_CNSS_NUMBERS) + index)),
     "phone": (10**8, lambda index: f"08{index:08d}"),
-    "bank_account": (10**16 - sum(_ACCOUNTS), lambda index: _rib(_BANKS[0], _TOWNS[0], sum(_ACCOUNTS) + index)),
+    "bank_account": (10**16 - sum(_ACCOUNTS), lambda index: _with_key(_BANKS[0], _TOWNS[0], sum(_ACCOUNTS) + index)),
     "email": (10**9, lambda index: f"personne{index}@{_NO_DOMAIN}"),
 }
 

@@ -290,4 +290,51 @@ SALARY: Final[Column[str]] = _column(
     ),
 )
 
+# The columns of the second file stand in Windows-1256, which lacks these.
+_LACKING: Final = frozenset({"arabic_indic", "persian", "bidi_isolated", "neant_capitals"})
+
+
+def _in_windows_1256(column: Column[_T], name: str) -> Column[_T]:
+    """Return the column under another name; for what cannot be written stands a blank, or the plain spelling."""
+    empty, plain = column.slots[column.gap - 1], column.slots[-1]
+    slots = (
+        (plain if spelling.blank is None else empty) if spelling.name in _LACKING else spelling
+        for spelling in column.slots
+    )
+    return Column(name, column.kind, column.gap, tuple(slots))
+
+
+CARD: Final = _in_windows_1256(CIN, "CIN")
+ACCOUNT: Final = _in_windows_1256(RIB, "RIB")
+# Clean value: the address in French and in Arabic.
+Address = tuple[str, str]
+ADDRESS: Final[Column[Address]] = _in_windows_1256(
+    _column(
+        "ADRESSE",
+        None,
+        DataClass.PHYSICAL_ADDRESSES,
+        lambda a: a[0],
+        gap=80,
+        good=((300, "arabic", lambda a: a[1]), (60, "lines", lambda a: a[0].replace(", ", "\r\n"))),
+    ),
+    "ADRESSE",
+)
+# Clean value: year, month, day.
+BirthDate = tuple[int, int, int]
+BIRTH_DATE: Final[Column[BirthDate]] = _in_windows_1256(
+    _column(
+        "DATE_NAISSANCE",
+        None,
+        DataClass.DATES_OF_BIRTH,
+        lambda d: f"{d[2]:02d}/{d[1]:02d}/{d[0]}",
+        gap=60,
+        good=(
+            (150, "iso", lambda d: f"{d[0]}-{d[1]:02d}-{d[2]:02d}"),
+            (80, "short", lambda d: f"{d[2]:02d}-{d[1]:02d}-{d[0] % 100:02d}"),
+        ),
+        bad=((60, "nobodys", lambda _: "01/01/1900"),),
+    ),
+    "DATE_NAISSANCE",
+)
+
 TABLES: Final[tuple[Column[Any], ...]] = (AFFILIATION, EMPLOYER, CNSS, NAME, CIN, PHONE, EMAIL, RIB, SALARY)
