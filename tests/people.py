@@ -43,7 +43,8 @@ def read_row(row: Mapping[str, str], mapping: Rules, dataset: str) -> ReadRow:
     keys, classes = set(), set()
     for column in mapping.column:
         cell = row.get(column.header[0], "")
-        if column.ignore or cell.strip().lower() in {word.lower() for word in (*mapping.absent, *column.absent)}:
+        zero = column.zero_is_absent and not cell.strip().strip("0.,")
+        if column.ignore or zero or cell.strip().lower() in {word.lower() for word in (*mapping.absent, *column.absent)}:
             continue
         if column.data_class:
             classes.add(str(column.data_class))
@@ -51,8 +52,8 @@ def read_row(row: Mapping[str, str], mapping: Rules, dataset: str) -> ReadRow:
             try:
                 keys.add((kind, KINDS[kind].canonical(cell)))
             except InputError:
-                continue
-            classes.add(KINDS[kind].data_class)
+                pass
+            classes.add(KINDS[kind].data_class)  # a value that is no valid key is exposed all the same
     return ReadRow(dataset, frozenset(keys), frozenset(classes))
 
 

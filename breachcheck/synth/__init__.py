@@ -66,7 +66,7 @@ def _report(population: Population, duplicates: int, second_rows: int, tally: Ta
         spellings: Iterable[Spelling[Never]] = dict.fromkeys(column.slots)
         for spelling in spellings:
             forms[column.name][spelling.name] = tally[spelling]
-            if column.kind and not spelling.mask and spelling.blank is None:
+            if column.kind and not spelling.valid and spelling.blank is None:
                 rejected[column.kind] += tally[spelling]
     return SynthReport(
         people=population.people,

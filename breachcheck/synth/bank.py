@@ -56,13 +56,13 @@ def _row(population: Population, truth: Truth, cells: Cells, roll: Callable[[], 
     born, as_born = cells.draw(BIRTH_DATE, population.birth_date, person)
 
     mask = (as_cin.mask | as_rib.mask | as_address.mask | as_born.mask) << SECOND_SHIFT
-    if as_cin.mask:
+    if as_cin.valid:
         if unknown:
             truth.placeholder_cin |= mask
         else:
             truth.cin[person] |= mask
-    if as_rib.mask:
+    if as_rib.valid:
         ribs[holder] |= mask
-        if as_cin.mask and not unknown:
+        if as_cin.valid and not unknown:
             truth.ties[holder] |= tie
     return cin, rib, population.bank(person), address, born

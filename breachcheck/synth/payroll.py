@@ -122,7 +122,7 @@ class _Rows:
         cnss, as_cnss = cell(CNSS, cnss_of, person)
         name, as_name = cell(NAME, population.name, person)
         # Beside a valid number only: a row about the next person alone would give that one this one's contacts.
-        if profile & CONFUSED and as_cnss.mask and person + 1 < population.people and roll() < NEXT_CARD:
+        if profile & CONFUSED and as_cnss.valid and person + 1 < population.people and roll() < NEXT_CARD:
             cin_holder = person + 1
         cin, as_cin = cell(CIN, cin_of, cin_holder, profile & NO_CIN)
         phone, as_phone = cell(PHONE, phone_of, phone_holder, profile & NO_PHONE)
@@ -134,13 +134,13 @@ class _Rows:
         mask = as_affiliation.mask | as_employer.mask | as_cnss.mask | as_name.mask | as_cin.mask
         mask |= as_phone.mask | as_email.mask | as_rib.mask | as_salary.mask
         ties = node = 0
-        if as_cin.mask:
+        if as_cin.valid:
             if profile & PLACEHOLDER_CIN:
                 truth.placeholder_cin |= mask
             else:
                 truth.cin[cin_holder] |= mask
                 node = 1 << tied.CIN
-        if as_cnss.mask:
+        if as_cnss.valid:
             if profile & PLACEHOLDER_CNSS:
                 truth.placeholder_cnss |= mask
             else:
@@ -150,13 +150,13 @@ class _Rows:
                     if cin_holder != person:
                         ties = NEXT_CIN_TO_CNSS if cnss_node == tied.CNSS else NEXT_CIN_TO_NEW_CNSS
                 node = 1 << cnss_node
-        if as_phone.mask:
+        if as_phone.valid:
             phones[phone_holder] |= mask
             ties |= node << phone_shift
-        if as_email.mask:
+        if as_email.valid:
             emails[email_holder] |= mask
             ties |= node << email_shift
-        if as_rib.mask:
+        if as_rib.valid:
             truth.rib[person] |= mask
             ties |= node << tied.RIB
         truth.ties[person] |= ties

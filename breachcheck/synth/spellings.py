@@ -14,10 +14,11 @@ _T_contra = TypeVar("_T_contra", contravariant=True)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spelling(Generic[_T_contra]):
-    """One way to write a clean value. `mask` is the field it exposes: none if it is blank, or no valid identifier."""
+    """One way to write a clean value. `mask` is the field it exposes; it may do so without being a valid identifier."""
 
     name: str
     mask: int
+    valid: bool
     write: Callable[[_T_contra], str]
     blank: str | None = None  # what stands in the cell instead of any value
 
@@ -43,7 +44,7 @@ _PLACEHOLDERS: Final = (
 
 
 def _blank(name: str, text: str) -> Spelling[object]:
-    return Spelling(name, mask=0, write=str, blank=text)
+    return Spelling(name, mask=0, valid=False, write=str, blank=text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +66,19 @@ def _column(
     gap: int,
     good: tuple[_Weighted[_T], ...],
     bad: tuple[_Weighted[_T], ...] = (),
+    placeholders: tuple[tuple[int, str, str], ...] = (),
 ) -> Column[_T]:
     """Return the column of these spellings. Weights are numbers of slots; `plain` has the rest, and is good."""
     slots: list[Spelling[_T]] = []
     for placeholder, text in _PLACEHOLDERS:
         slots += [_blank(placeholder, text)] * max(1, gap * 3 // 100)
     slots += [_blank("empty", "")] * (gap - len(slots))
-    for mask, choices in ((exposes.bit, good), (0, bad)):
+    for valid, choices in ((True, good), (False, bad)):
         for weight, spelling, write in choices:
-            slots += [Spelling(spelling, mask, write)] * weight
-    slots += [Spelling("plain", exposes.bit, plain)] * (_SLOTS - len(slots))
+            slots += [Spelling(spelling, exposes.bit, valid, write)] * weight
+    for weight, placeholder, text in placeholders:
+        slots += [_blank(placeholder, text)] * weight
+    slots += [Spelling("plain", exposes.bit, True, plain)] * (_SLOTS - len(slots))
     return Column(name, kind, gap, tuple(slots))
 
 
@@ -177,10 +181,10 @@ CNSS: Final[Column[str]] = _column(
         (10, "float", lambda n: f"{n.lstrip('0')}.0"),
         (8, "decimal_comma", lambda n: f"{n.lstrip('0')},5"),
         (8, "scientific", _scientific),
-        (5, "all_zero", lambda _: "000000000"),
         (5, "too_long", lambda n: f"{n}{n}"),
         (5, "letter", lambda n: f"{n[:8]}X"),
     ),
+    placeholders=((5, "all_zero", "000000000"),),
 )
 
 # Clean value: the 24 digits, of which the key is 01 to 97: one more is a wrong key and still two digits.

@@ -101,12 +101,12 @@ class Corpus:
         for column, value in clean.items():
             spelling = _SPELLINGS[column][forms.get(column, "plain")]
             texts[column] = spelling.write(value) if spelling.blank is None else spelling.blank
-            valid = spelling.mask
+            valid, exposed = spelling.valid, spelling.mask
             if good and column in good:
-                texts[column], valid = good[column], _SPELLINGS[column]["plain"].mask
+                texts[column], valid, exposed = good[column], True, _SPELLINGS[column]["plain"].mask
             if bad and column in bad:
-                texts[column], valid = bad[column], 0
-            mask |= valid
+                texts[column], valid, exposed = bad[column], False, _SPELLINGS[column]["plain"].mask
+            mask |= exposed
             kind = _KINDS[column]
             if kind and valid:
                 held.append((kind, natural[column]))
