@@ -13,6 +13,7 @@ from breachcheck.synth.payroll import COLUMNS
 from breachcheck.synth.population import NO_CIN, NO_EMAIL, NO_PHONE, NO_RIB, PERIODS, SHARED_PHONE, Population
 from breachcheck.synth.spellings import TABLES, Spelling
 
+LINK_BOUND: Final = 64  # a number that stands with more sets of linking numbers is nobody's
 _PEOPLE: Final = 900  # below the number from which placeholders stand in a population
 _AGAIN: Final = 0.3  # of the rows are about somebody who stood in one before
 _LINKING: Final = ("national_id", "social_security")
@@ -67,11 +68,13 @@ class Corpus:
         spelled: Mapping[str, str] | None = None,
         good: Mapping[str, str] | None = None,
         bad: Mapping[str, str] | None = None,
+        held: Mapping[str, str] | None = None,
     ) -> Row:
         """Return a row of the person's, or of somebody's.
 
         By column, `spelled` names a spelling of the tables, `good` is a text that says what the clean value does, and
-        `bad` one that is nothing of its kind.
+        `bad` one that is nothing of its kind. `held` tells of a `good` text that it says another identifier than the
+        person's.
         """
         if person is None:
             while not (row := self.row(self.somebody(), spelled=spelled, good=good, bad=bad)).held:
@@ -97,7 +100,8 @@ class Corpus:
         missing = {"L_Num_CIN": NO_CIN, "N_Tel": NO_PHONE, "L_Email": NO_EMAIL, "N_RIB": NO_RIB}
         forms = {column: "empty" for column, flag in missing.items() if profile & flag} | dict(spelled or {})
         texts = {"L_Periode": PERIODS[person % 12], "N_Jours_Declares": "26"}
-        mask, held = 0, []
+        natural |= held or {}
+        mask, keys = 0, []
         for column, value in clean.items():
             spelling = _SPELLINGS[column][forms.get(column, "plain")]
             texts[column] = spelling.write(value) if spelling.blank is None else spelling.blank
@@ -109,8 +113,8 @@ class Corpus:
             mask |= exposed
             kind = _KINDS[column]
             if kind and valid:
-                held.append((kind, natural[column]))
-        return Row(tuple(texts[column] for column in COLUMNS), tuple(held), mask)
+                keys.append((kind, natural[column]))
+        return Row(tuple(texts[column] for column in COLUMNS), tuple(keys), mask)
 
     def answers(self) -> Iterator[dict[str, Any]]:
         """Yield what each identifier exposes by the rule of people (`truth`)."""
@@ -122,6 +126,12 @@ class Corpus:
             return key
 
         linking = [[key for key in row.held if key[0] in _LINKING] for row in self.accepted]
+        sets: defaultdict[Key, set[frozenset[Key]]] = defaultdict(set)
+        for keys in linking:
+            for key in keys:
+                sets[key].add(frozenset(keys))
+        cut = {key for key, several in sets.items() if len(several) > LINK_BOUND}
+        linking = [[key for key in keys if key not in cut] for keys in linking]
         for keys in linking:
             for key in keys[1:]:
                 leader[find(key)] = find(keys[0])
@@ -137,7 +147,7 @@ class Corpus:
                 for key in row.held:
                     people[key].add(person)
         for key, own in by_key.items():
-            shared = len(people[key]) > 1
+            shared = key in cut or len(people[key]) > 1
             mask = own if shared else own | sum(by_person[each] for each in people[key])
             answer = {"kind": key[0], "identifier": key[1], "exposed": names_of(mask)}
             yield {**answer, "shared": True} if shared else answer

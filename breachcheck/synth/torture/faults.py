@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from breachcheck.synth.payroll import COLUMNS
 from breachcheck.synth.torture.bomb import Bomb
-from breachcheck.synth.torture.corpus import Corpus, File, Row
+from breachcheck.synth.torture.corpus import LINK_BOUND, Corpus, File, Row
 
 BIG_CELL: Final = 10 << 20  # characters
 _OPTIONAL: Final = ("L_Raison_Sociale", "N_Tel", "L_Email", "N_RIB")
@@ -30,6 +30,11 @@ _ENCODINGS: Final = (
 )
 
 
+# Half of each is an octet that ends a line, a cell or a quote where characters have one octet.
+_HALVES: Final = "\u010a\u010d\u0122\u013b\u012c\u0109\u017c\u0a0d\u0d0a\u223b"
+_LATE: Final = 1_000  # rows
+
+
 def _encodings(corpus: Corpus, folder: Path) -> None:
     for name, codec, mark, delimiter in _ENCODINGS:
         file = File(corpus, f"encoding-{name}.csv", delimiter=delimiter)
@@ -39,6 +44,10 @@ def _encodings(corpus: Corpus, folder: Path) -> None:
             company = f"SOCIÉTÉ GÉNÉRALE D'ÉTÉ Nº {place}" if codec != "cp1256" else f"Société {place} – شركة المثال"
             if codec == "cp1252":
                 company += " – cœur à 5 €"
+            if wide and place % 4 == 0:
+                company = _HALVES
+            if place % 5 == 0:
+                company += f"{delimiter}\r\nÉTÉ" if codec != "cp1256" else f"{delimiter}\r\nété"
             if place % 3 == 1:  # what is misread in another encoding, and then no number at all
                 spelled["N_Tel"] = "pairs_no_break"
                 spelled["L_Num_CIN"] = "bidi_marks" if arabic else "plain"
@@ -47,6 +56,20 @@ def _encodings(corpus: Corpus, folder: Path) -> None:
                 spelled |= {"N_Tel": "arabic_indic", "N_Num_Assure": "persian", "N_RIB": "bidi_isolated"}
             file.accept(corpus.row(spelled=spelled, good={"L_Raison_Sociale": company}))
         (folder / f"encoding-{name}.csv").write_bytes(mark + file.finish().encode(codec))
+
+
+def _late(corpus: Corpus, folder: Path) -> None:
+    """Write files whose first 100 kB are ASCII."""
+    for name, codec in (("utf-8", "utf-8"), ("windows-1256", "cp1256")):
+        file = File(corpus, f"encoding-late-{name}.csv")
+        people = [corpus.fresh() for _ in range(20)]
+        ascii_only = {"N_Num_Assure": "plain"}
+        for place in range(_LATE):
+            file.accept(corpus.row(people[place % len(people)], spelled=ascii_only))
+        for _ in range(20):
+            spelled = {"L_Nom_Prenom": "arabic", "L_Num_CIN": "bidi_marks", "N_Num_Assure": "bidi_marks"}
+            file.accept(corpus.row(corpus.fresh(), spelled=spelled))
+        (folder / f"encoding-late-{name}.csv").write_bytes(file.finish().encode(codec))
 
 
 def _delimiters(corpus: Corpus, folder: Path) -> None:
@@ -75,7 +98,7 @@ def _quotes(corpus: Corpus, folder: Path) -> None:
         for cell in ('SOCIETE "EXEMPLE" SARL', 'ECRANS 12"', "L'EXEMPLE", '5" 6""'):  # a quote within is a character
             row = plain()
             file.accept(row, line(row, company, cell))
-        for cell in ('"SOCIETE; ""EXEMPLE"""', '""""', '"SOCIETE"'):
+        for cell in ('"SOCIETE; ""EXEMPLE"""', '""""', '"SOCIETE"', '"SOCIETE \\"', "SOCIETE \\", ' "SOCIETE"'):
             row = plain()
             file.accept(row, line(row, company, cell))
         for place, cell in (
@@ -140,6 +163,11 @@ def _characters(corpus: Corpus, folder: Path) -> None:
                 person = corpus.somebody()
                 file.accept(corpus.row(person, good=parted(person, column, by)))
     _write(folder, "newlines.csv", file)
+
+    file = File(corpus, "separators.csv")
+    for character in "\v\f\x1a\x1c\x1d\x1e\x1f\x85\u2028\u2029":  # which end a line in some programs, but not in CSV
+        file.rows(2, good={"L_Raison_Sociale": f"SOCIETE{character}EXEMPLE"})
+    _write(folder, "separators.csv", file)
 
     file = File(corpus, "nul.csv")
     for _ in range(5):
@@ -269,6 +297,15 @@ def _values(corpus: Corpus, folder: Path) -> None:
     _write(folder, "big-cell.csv", file)
 
 
+def _placeholders(corpus: Corpus, folder: Path) -> None:
+    file = File(corpus, "placeholders.csv")
+    for cin, people in (("AA000001", LINK_BOUND + 1), ("AB000002", LINK_BOUND)):
+        for _ in range(people):
+            spelled = {"N_Num_Assure": "plain"}
+            file.accept(corpus.row(corpus.fresh(), spelled=spelled, good={"L_Num_CIN": cin}, held={"L_Num_CIN": cin}))
+    _write(folder, "placeholders.csv", file)
+
+
 def _packed(corpus: Corpus, folder: Path) -> None:
     def content(name: str) -> bytes:
         file = File(corpus, name)
@@ -306,4 +343,16 @@ def _refused(corpus: Corpus, folder: Path) -> None:
     refuse("bomb.csv.zst", "too_large", bomb.zstd())
 
 
-GROUPS: Final = (_encodings, _delimiters, _quotes, _widths, _characters, _headers, _values, _packed, _refused)
+GROUPS: Final = (
+    _encodings,
+    _late,
+    _delimiters,
+    _quotes,
+    _widths,
+    _characters,
+    _headers,
+    _values,
+    _placeholders,
+    _packed,
+    _refused,
+)
