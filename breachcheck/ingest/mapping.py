@@ -21,7 +21,7 @@ from breachcheck.protocol.manifest import Date, Text
 
 def _encoding(name: str) -> str:
     try:
-        b"".decode(name)
+        b"word".decode(name, "replace")  # of nothing, any name would do
     except LookupError:
         raise ValueError("there is no such encoding of text") from None
     return name

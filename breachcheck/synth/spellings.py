@@ -336,7 +336,7 @@ BIRTH_DATE: Final[Column[BirthDate]] = _in_windows_1256(
             (150, "iso", lambda d: f"{d[0]}-{d[1]:02d}-{d[2]:02d}"),
             (80, "short", lambda d: f"{d[2]:02d}-{d[1]:02d}-{d[0] % 100:02d}"),
         ),
-        bad=((60, "nobodys", lambda _: "01/01/1900"),),
+        placeholders=((60, "nobodys", "01/01/1900"),),
     ),
     "DATE_NAISSANCE",
 )
