@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import csv
+import datetime
+import gzip
 import io
 import pickle
 import re
+import subprocess
+import sys
+import zipfile
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
+from pydantic import ValidationError
 
+from breachcheck.errors import InputError
 from breachcheck.ingest.mapping import Mapping
-from breachcheck.ingest.sources import delimited, records, text
+from breachcheck.ingest.sources import delimited, records, stream, text
 from breachcheck.ingest.sources.chunk import Chunk
-from breachcheck.ingest.sources.open import chunks
+from breachcheck.ingest.sources.open import chunks, digest, expand
 
 HEADER = ["cin", "name", "salary"]
 
@@ -95,7 +108,7 @@ def looks_swallowed(row: list[str], delimiter: str) -> bool:
     block=st.integers(8, 40),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1256"]),
 )
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_what_a_writer_wrote_comes_back(
     tmp_path_factory: pytest.TempPathFactory,
     table: list[list[str]],
@@ -120,6 +133,66 @@ def test_what_a_writer_wrote_comes_back(
     assert rejected == {number: "empty" for number, row in enumerate(table, 1) if not any(row)}
 
 
+def by_the_rule(text: str, width: int) -> tuple[list[tuple[str, ...]], dict[int, str]]:
+    """Read text cut by `;` as the rule says, in the plainest way: a line at a time, a character at a time."""
+    lines = [line for line in re.findall(r"[^\r\n]*(?:\r\n|\n|\r|\Z)", text) if line]
+    accepted: list[tuple[str, ...]] = []
+    rejected: dict[int, str] = {}
+    number = place = 0
+    while place < len(lines):
+        number += 1
+        for size in range(1, records.MAX_LINES + 1):
+            cells = cells_of("".join(lines[place : place + size]))
+            if cells is not None or place + size >= len(lines):
+                break
+        if cells is None or (size > 1 and (len(cells) != width or looks_swallowed(cells, ";"))):
+            rejected[number] = "quoting"
+            size = 1
+        elif not any(cells) and (len(cells) == width or lines[place] in ("\n", "\r", "\r\n")):
+            rejected[number] = "empty"
+        elif len(cells) != width:
+            rejected[number] = "columns"
+        else:
+            accepted.append(tuple(cells))
+        place += size
+    return accepted, rejected
+
+
+def cells_of(record: str) -> list[str] | None:
+    record = re.sub(r"(\r\n|\n|\r)\Z", "", record)
+    cells = []
+    place = 0
+    while True:
+        if record[place : place + 1] == '"':
+            cell = re.compile(r'"((?:[^"]|"")*)"(?=;|\Z)').match(record, place)
+            if not cell:
+                return None
+            cells.append(cell[1].replace('""', '"'))
+            place = cell.end()
+        else:
+            end = record.find(";", place)
+            cells.append(record[place:] if end < 0 else record[place:end])
+            place = len(record) if end < 0 else end
+            if re.search("[\r\n]", cells[-1]):
+                return None
+        if place == len(record):
+            return cells
+        place += 1
+
+
+@given(
+    text=st.lists(
+        st.sampled_from(["a", '"', '""', ";", "\n", "\r", "\r\n", '";"', "x;y;z\n", '"b";', '"c\nd"', '"e"\n']),
+        max_size=40,
+    ).map("".join),
+)
+@settings(deadline=None, max_examples=150)
+def test_any_text_is_read_by_the_rule(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "rule.csv"
+    path.write_bytes(b"cin;name;salary\n" + text.encode())
+    assert every_row(list(chunks(path, mapping()))) == by_the_rule(text, 3)
+
+
 @given(
     octets=st.lists(
         st.sampled_from([b"a", b'"', b'""', b";", b"\n", b"\r", b"\r\n", b"\0", b"\xff", b'";"', b"x;y;z\n"]),
@@ -127,7 +200,7 @@ def test_what_a_writer_wrote_comes_back(
     ).map(b"".join),
     block=st.integers(1, 40),
 )
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=200)
 def test_any_octets_are_accounted_for_wherever_blocks_end(
     tmp_path_factory: pytest.TempPathFactory, octets: bytes, block: int
 ) -> None:
@@ -144,7 +217,7 @@ def test_any_octets_are_accounted_for_wherever_blocks_end(
     table=st.lists(st.tuples(st.integers(10, 99), st.integers(10, 99), st.integers(10, 99)), min_size=3, max_size=20),
     hits=st.lists(st.tuples(st.integers(0, 200), st.sampled_from('";\n')), min_size=1, max_size=2),
 )
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_a_fault_costs_no_line_but_its_own(
     tmp_path_factory: pytest.TempPathFactory, table: list[tuple[int, int, int]], hits: list[tuple[int, str]]
 ) -> None:
@@ -193,3 +266,511 @@ def test_a_cell_of_ten_megabytes_is_rejected_alone(read: Any) -> None:
     for quote in (b"", b'"'):
         rows = b"1;2;3\n4;" + quote + big + quote + b";6\r\n7;8;9\n" + b"1;" + b"y" * (records.MAX_CELL + 1) + b";3\n"
         assert read(b"cin;name;salary\n" + rows) == ([("1", "2", "3"), ("7", "8", "9")], {2: "too_long", 4: "too_long"})
+
+
+def test_blocks_of_the_size_that_is_used_in_earnest(read: Any) -> None:
+    rows = [
+        [f"AB{number:06}", 'x "y"\nz' if number % 1000 == 0 else "x;y" if number % 7 == 0 else "é", "1"]
+        for number in range(300_000)
+    ]
+    octets = written([HEADER, *rows], ";", "\r\n", csv.QUOTE_MINIMAL).encode()
+    assert len(octets) > text.BLOCK
+    assert read(octets) == ([tuple(row) for row in rows], {})
+
+
+def test_the_first_chunks_are_skipped_and_the_others_stay_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "leak.csv"
+    path.write_bytes(b"cin;name;salary\n" + b"AB123456;somebody;5000\n" * 500_000)
+    found = list(chunks(path, mapping()))
+    assert len(found) > 2
+    assert list(chunks(path, mapping(), skip=2)) == found[2:]
+    assert [chunk.offset for chunk in found] == sorted(chunk.offset for chunk in found)
+    assert found[-1].offset == path.stat().st_size
+
+
+def test_nothing_of_a_row_can_be_printed(tmp_path: Path) -> None:
+    path = tmp_path / "leak.csv"
+    path.write_bytes(b"cin;name;salary\nAB123456;somebody;5000\n")
+    chunk = next(chunks(path, mapping()))
+    for thing in (chunk, chunk.rows()):
+        assert f"{thing!r} {thing}" == "<1 rows> <1 rows>"
+
+
+def test_a_parser_that_disagrees_with_the_count_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "leak.csv"
+    path.write_bytes(b"cin;name;salary\nAB123456;somebody;5000\n")
+    chunk: Any = next(chunks(path, mapping()))
+    for wrong in (replace(chunk, count=2), replace(chunk, octets=chunk.octets * 2), replace(chunk, octets=b"")):
+        with pytest.raises(InputError, match="reconcile") as caught:
+            wrong.rows()
+        assert "AB123456" not in str(caught.value)
+
+
+# --- Encodings and delimiters -----------------------------------------------------------------------------------------
+
+FRENCH = ["Société Générale d\u2019Électricité", "CRÉÉE À FÈS", "naïve", "Hôtel L\u2019Œuvre", "François Noël"]
+ARABIC = ["فاطمة الزهراء", "محمد العلوي", "شركة النقل", "٢٠٢٤", "بن عبد الله"]
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252", "latin-1"]
+)
+@pytest.mark.parametrize("delimiter", [";", ",", "\t", "|"])
+def test_french_in_any_encoding(read: Any, encoding: str, delimiter: str) -> None:
+    names = [name.replace("\u2019", "'").replace("Œ", "Oe") for name in FRENCH] if encoding == "latin-1" else FRENCH
+    rows = [("AB123456", name, "5000") for name in names]
+    assert read(delimited_text([HEADER, *rows], delimiter).encode(encoding)) == (rows, {})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1256"])
+def test_arabic_in_any_encoding(read: Any, encoding: str) -> None:
+    names = [name for name in ARABIC if encoding != "cp1256" or name.isalpha() or " " in name]
+    header = ["رقم البطاقة", "الاسم", "الأجر"]
+    rows = [("AB123456", name, "Société") for name in names]
+    assert read(delimited_text([header, *rows], ";").encode(encoding), *header) == (rows, {})
+
+
+def delimited_text(rows: list[Any], delimiter: str) -> str:
+    return "".join(delimiter.join(row) + "\r\n" for row in rows)
+
+
+def test_the_mapping_has_the_last_word_on_the_encoding_and_the_delimiter(read: Any) -> None:
+    octets = "cin,name;salary\nAB1,é;2\n".encode("cp1252")
+    assert read(octets, "cin,name", "salary", encoding="cp1252", delimiter=";") == ([("AB1,é", "2")], {})
+    assert read(octets, "cin", "name;salary", encoding="cp1256", delimiter=",") == ([("AB1", "é;2")], {})
+    # A lead octet of Shift JIS is followed by what is a delimiter in ASCII.
+    assert read("cin|name\nAB1|ポ\n".encode("shift_jis"), "cin", "name", encoding="shift_jis") == ([("AB1", "ポ")], {})
+
+
+def test_the_encoding_shows_late_and_faults_do_not_change_it(read: Any) -> None:
+    early = b"AB123456;somebody;5000\n" * 400_000
+    late = "AB123456;é;فاطمة\n".encode() * 20 + b"AB12\xff;x;1\n"
+    accepted, rejected = read(b"cin;name;salary\n" + early + late)
+    assert accepted[400_000:] == [("AB123456", "é", "فاطمة")] * 20 + [("AB12\ufffd", "x", "1")]
+    assert not rejected
+
+
+@pytest.mark.parametrize(
+    ("octets", "word"),
+    [
+        (b"cin;name;wage\n1;2;3\n", "columns"),
+        (b"AB123456;somebody;5000\n", "columns"),
+        (b'"cin;name;salary\n1;2;3\n', "source"),
+        (b"x" * (3 << 20), "source"),
+    ],
+)
+def test_a_header_that_does_not_fit_is_refused_and_not_told(read: Any, octets: bytes, word: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(octets)
+    assert caught.value.reason == word
+    assert "AB123456" not in str(caught.value)
+
+
+# --- Lines: fixed width and JSON --------------------------------------------------------------------------------------
+
+
+def fixed_mapping(**more: Any) -> Mapping:
+    columns = [
+        {"header": "cin", "kind": "national_id", "at": [1, 8]},
+        {"header": "name", "data_class": "Names", "at": [9, 12]},
+        {"header": "rest", "ignore": True, "at": [21, 240]},
+    ]
+    return Mapping.model_validate({"version": 1, "line": 260, "column": columns, **more})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252", "cp1256"])
+def test_the_payroll_return_of_260_characters(tmp_path: Path, encoding: str) -> None:
+    name = "فاطمة" if encoding == "cp1256" else "Noël"
+    lines = [f"AB12345 {name:12}{'0' * 240}", "short", "", "x" * 261, f'CD123456{"":12}{"1" * 239}"']
+    path = tmp_path / "return.txt"
+    path.write_bytes("\r\n".join(lines).encode(encoding))
+    accepted, rejected = every_row(list(chunks(path, fixed_mapping())))
+    assert accepted == [("AB12345", name, "0" * 240), ("CD123456", "", "1" * 239 + '"')]
+    assert rejected == {2: "columns", 3: "empty", 4: "columns"}
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        [{"header": "cin", "kind": "national_id", "at": [1, 8]}, {"header": "name", "data_class": "Names"}],
+        [{"header": "cin", "kind": "national_id", "at": [255, 8]}],
+        [{"header": "cin", "kind": "national_id", "at": [0, 8]}],
+        [{"header": ["cin", "key"], "kind": "national_id", "at": [1, 8]}],
+        [{"header": "cin", "kind": "national_id", "at": [1, 8], "pattern": "("}],
+    ],
+)
+def test_places_and_patterns_that_cannot_be_meant_are_refused(columns: list[dict[str, Any]]) -> None:
+    with pytest.raises(ValidationError):
+        fixed_mapping(column=columns)
+
+
+def test_json_lines(read: Any) -> None:
+    lines = [
+        '{"person": {"cin": "AB123456", "phones": [{"no": "0612345678"}, {"no": 612345679}]}, "salary": 5000.50}',
+        '{"person": {"cin": 123456789012345678901234567890, "phones": []}, "salary": null}',
+        '{"salary": 6.12E+08, "person": {"cin": "\\ud800", "cin": "x"}}',
+        '{"person": {"cin": "CD1"}, "salary": true}',
+        '{"person": {"cin": "CD1"}, "other": 1}',
+        '{"person": {"cin": "CD1"}',
+        "[1]",
+        "",
+        "[" * 100_000,
+        "{}",
+        '{"person": {"cin": NaN}, "salary": "0"}',
+    ]
+    accepted, rejected = read("\n".join(lines).encode(), "person.cin", "person.phones.no", "person.phones", "salary")
+    assert accepted == [
+        ("AB123456", "0612345678\n612345679", None, "5000.50"),
+        ("123456789012345678901234567890", None, None, None),
+        ("\ufffd\nx", None, None, "6.12E+08"),
+        ("CD1", None, None, "true"),
+        (None, None, None, "0"),
+    ]
+    assert rejected == {5: "columns", 6: "syntax", 7: "syntax", 8: "empty", 9: "syntax", 10: "empty"}
+
+
+def test_json_with_an_unknown_key_in_the_first_object_is_refused(read: Any) -> None:
+    with pytest.raises(InputError, match="columns") as caught:
+        read(b'{"cin": "AB1", "secret": 1}\n', "cin")
+    assert "secret" not in str(caught.value)
+
+
+# --- Parquet ----------------------------------------------------------------------------------------------------------
+
+
+def test_parquet_loses_nothing(tmp_path: Path) -> None:
+    day = datetime.date(2026, 1, 2)
+    columns = {
+        "cin": pa.array(["AB123456", None, "x\ny"], pa.string()),
+        "account": pa.array([2**63 - 1, None, 7], pa.int64()),
+        "salary": pa.array([Decimal("5000.50"), Decimal("5000.00"), None], pa.decimal128(12, 2)),
+        "rib": pa.array([612345678.0, 123456789012345678901234.0, float("nan")], pa.float64()),
+        "born": pa.array([day, None, day], pa.date32()),
+        "at": pa.array([datetime.datetime(2026, 1, 2), datetime.datetime(2026, 1, 2, 3, 4), None], pa.timestamp("us")),
+        "phones": pa.array([["1", "2"], [], None], pa.list_(pa.string())),
+        "site": pa.array([{"city": "Fès"}, {"city": None}, None], pa.struct([("city", pa.string())])),
+        "sector": pa.array(["a", "b", "a"]).dictionary_encode(),
+        "raw": pa.array([b"\xff", b"x", None], pa.binary()),
+        "flag": pa.array([True, False, None]),
+    }
+    path = tmp_path / "leak.parquet"
+    parquet.write_table(pa.table(columns), path, row_group_size=2)
+    names = [name if name != "site" else "site.city" for name in columns]
+    found = list(chunks(path, mapping(*names)))
+    assert [chunk.count for chunk in found] == [2, 1]
+    assert every_row(found) == (
+        [
+            ("AB123456", str(2**63 - 1), "5000.50", "612345678", "2026-01-02", "2026-01-02", "1\n2", "Fès", "a",
+             "\ufffd", "true"),
+            (None, None, "5000", "1.234567890123457E+23", None, "2026-01-02T03:04:00", None, None, "b", "x", "false"),
+            ("x\ny", "7", None, None, "2026-01-02", None, None, None, "a", None, None),
+        ],
+        {},
+    )  # fmt: skip
+
+
+def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "leak.parquet"
+    parquet.write_table(pa.table({"cin": ["AB123456"] * 1000}), path)
+    octets = path.read_bytes()
+    for cut in (5, len(octets) // 2, len(octets) - 1):
+        path.write_bytes(octets[:cut])
+        with pytest.raises(InputError, match="source"):
+            every_row(list(chunks(path, mapping("cin"))))
+
+
+# --- XLSX -------------------------------------------------------------------------------------------------------------
+
+
+def workbook(**sheets: str) -> bytes:
+    """Return a workbook of sheets, each given by the XML of its rows; shared string 0 is "cin", 1 is "name"."""
+    space = "http://schemas.openxmlformats.org"
+    main = f'xmlns="{space}/spreadsheetml/2006/main"'
+    package = f'xmlns="{space}/package/2006/relationships"'
+    relations = f"{space}/officeDocument/2006/relationships"
+    listed = "".join(f'<sheet name="{name}" sheetId="{n}" r:id="r{n}"/>' for n, name in enumerate(sheets, 1))
+    related = "".join(
+        f'<Relationship Id="r{n}" Type="{relations}/worksheet" Target="worksheets/sheet{n}.xml"/>'
+        for n in range(1, len(sheets) + 1)
+    )
+    strings = f'{related}<Relationship Id="s" Type="{relations}/sharedStrings" Target="sharedStrings.xml"/>'
+    members = {
+        "[Content_Types].xml": f'<Types xmlns="{space}/package/2006/content-types"/>',
+        "_rels/.rels": f"<Relationships {package}>"
+        f'<Relationship Id="w" Type="{relations}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook {main} xmlns:r="{relations}"><sheets>{listed}</sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f"<Relationships {package}>{strings}</Relationships>",
+        "xl/sharedStrings.xml": f"<sst {main}><si><r><t>c</t></r><r><t>in</t></r><rPh><t>x</t></rPh></si><si><t>name</t></si></sst>",
+    }
+    for n, rows in enumerate(sheets.values(), 1):
+        members[f"xl/worksheets/sheet{n}.xml"] = f"<worksheet {main}><sheetData>{rows}</sheetData></worksheet>"
+    return zipped(members)
+
+
+def zipped(members: dict[str, Any]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+SHEET = (
+    '<row r="2"><c r="A2" t="s"><v>0</v></c><c r="B2" t="s"><v>1</v></c></row>'
+    '<row r="3"><c r="A3" t="inlineStr"><is><t>AB123456</t></is></c><c r="B3"><v>612345678</v></c></row>'
+    '<row r="5"><c r="A5"><v>5000.5</v></c><c r="B5"><v>123456789012345678</v></c></row>'
+    '<row r="6"><c r="A6"><v>1</v></c><c r="B6"><v>2</v></c><c r="C6"><v>3</v></c></row>'
+    '<row r="7"><c r="A7"><v>7</v></c></row>'
+    '<row r="9"><c r="A9" s="1"/></row>'
+)
+
+
+def test_xlsx(read: Any) -> None:
+    assert read(workbook(a=SHEET), "cin", "name") == (
+        [("AB123456", "612345678"), ("5000.5", "1.234567890123457E+17"), ("7", "")],
+        {2: "empty", 4: "columns", 6: "empty", 7: "empty"},
+    )
+
+
+def test_sheets_whose_header_does_not_fit_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "leak.xlsx"
+    other = '<row r="1"><c r="A1" t="inlineStr"><is><t>notes</t></is></c></row>'
+    path.write_bytes(workbook(a=other, b=SHEET, c="", d=SHEET))
+    assert [(chunk.part, chunk.count) for chunk in chunks(path, mapping("cin", "name"))] == [("2", 7), ("4", 7)]
+    path.write_bytes(workbook(a=other))
+    with pytest.raises(InputError, match="columns"):
+        list(chunks(path, mapping("cin", "name")))
+
+
+@pytest.mark.parametrize(
+    ("rows", "word"),
+    [
+        (SHEET + '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>', "unpacks_too_far"),
+        (SHEET.replace("<v>0</v>", "<v>0</x>"), "source"),
+        ('<!DOCTYPE x [<!ENTITY a "b">]>' + SHEET, "source"),
+        (SHEET.replace("<v>0</v>", "<v>x</v>"), "source"),
+    ],
+)
+def test_workbooks_that_are_broken_or_too_large_are_refused(read: Any, rows: str, word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        read(workbook(a=rows), "cin", "name")
+
+
+# --- PDF --------------------------------------------------------------------------------------------------------------
+
+
+def pdf(*pages: list[str]) -> bytes:
+    """Return a PDF of pages of lines of text."""
+    kids = " ".join(f"{4 + 2 * index} 0 R" for index in range(len(pages)))
+    objects = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        f"<</Type/Pages/Kids[{kids}]/Count {len(pages)}>>",
+        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>",
+    ]
+    for index, lines in enumerate(pages):
+        text = "".join(f"({line}) Tj T* " for line in lines)
+        content = f"BT /F 12 Tf 14 TL 50 800 Td {text}ET"
+        objects += [
+            f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents {5 + 2 * index} 0 R"
+            "/Resources<</Font<</F 3 0 R>>>>>>",
+            f"<</Length {len(content)}>>\nstream\n{content}\nendstream",
+        ]
+    out = b"%PDF-1.4\n"
+    places = []
+    for number, body in enumerate(objects, 1):
+        places.append(len(out))
+        out += f"{number} 0 obj\n{body}\nendobj\n".encode("cp1252")
+    table = "".join(f"{place:010} 00000 n \n" for place in places)
+    size = len(objects) + 1
+    trailer = f"trailer<</Size {size}/Root 1 0 R>>\nstartxref\n{len(out)}\n%%EOF"
+    return out + f"xref\n0 {size}\n0000000000 65535 f \n{table}{trailer}".encode()
+
+
+def pdf_mapping() -> Mapping:
+    columns = [
+        {"header": "cin", "kind": "national_id", "pattern": r"CIN\s*:\s*(\S+)"},
+        {"header": "salary", "data_class": "Earnings", "pattern": r"[\d ]+,\d\d DH"},
+    ]
+    return Mapping.model_validate({"version": 1, "column": columns})
+
+
+def test_pdf_attestations(tmp_path: Path) -> None:
+    path = tmp_path / "attestation.pdf"
+    pages = [["ATTESTATION DE SALAIRE", f"CIN : AB{number:06}", "Salaire 5000,50 DH"] for number in range(20)]
+    path.write_bytes(pdf(*pages, [], ["Annexe"], ["CIN : ZZ1"]))
+    found = list(chunks(path, pdf_mapping()))
+    assert [chunk.count for chunk in found] == [16, 7]
+    accepted, rejected = every_row(found)
+    assert [row[0] for row in accepted] == [*(f"AB{number:06}" for number in range(20)), "ZZ1"]
+    assert [row[1] and row[1].strip() for row in accepted] == ["5000,50 DH"] * 20 + [None]
+    assert rejected == {21: "no_text", 22: "columns"}
+
+
+def test_a_pdf_that_is_damaged_or_that_no_pattern_is_for_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "attestation.pdf"
+    path.write_bytes(pdf(["CIN : AB123456"]))
+    with pytest.raises(InputError, match="columns"):
+        list(chunks(path, mapping("cin")))
+    path.write_bytes(b"%PDF-1.4\nnothing")
+    with pytest.raises(InputError, match="source"):
+        list(chunks(path, pdf_mapping()))
+
+
+# --- Archives ---------------------------------------------------------------------------------------------------------
+
+TABLE = b"cin;name;salary\r\nAB123456;somebody;5000\r\n"
+ROWS = [("AB123456", "somebody", "5000")]
+
+
+def zstd(octets: bytes) -> bytes:
+    return zstandard.ZstdCompressor().compress(octets)
+
+
+@pytest.mark.parametrize(
+    "pack", [gzip.compress, zstd, lambda octets: gzip.compress(octets[:20]) + gzip.compress(octets[20:])]
+)
+def test_gzip_and_zstd(read: Any, pack: Callable[[bytes], bytes]) -> None:
+    assert read(pack(TABLE)) == (ROWS, {})
+    assert read(pack(workbook(a=SHEET)), "cin", "name")[0][0] == ("AB123456", "612345678")
+    for damaged in (pack(TABLE)[:-1], pack(TABLE)[:12], pack(TABLE) + b"more"):
+        with pytest.raises(InputError, match="source"):
+            read(damaged)
+
+
+def test_zip_of_many_files(tmp_path: Path) -> None:
+    path = tmp_path / "leak.zip"
+    sheets = workbook(a=SHEET.replace('"s"><v>1</v>', '"inlineStr"><is><t>name</t></is>'), b="")
+    path.write_bytes(
+        zipped(
+            {
+                "../../etc/one.csv": TABLE,
+                "/two.csv": TABLE * 2,
+                "folder/": b"",
+                "folder/.hidden": b"x",
+                "__MACOSX/._one.csv": b"x",
+                "folder/empty.csv": b"",
+                "C:\\three.json": b'{"cin": "CD1"}',
+            }
+        )
+    )
+    found = list(chunks(path, mapping("cin", "name", "salary")))
+    assert [(chunk.part, chunk.count) for chunk in found] == [("1", 1), ("2", 3), ("4", 1)]
+    path.write_bytes(zipped({"a.xlsx": sheets, "b.xlsx": sheets}))
+    assert [(chunk.part, chunk.count) for chunk in chunks(path, mapping("cin", "name"))] == [("1.1", 7), ("2.1", 7)]
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("octets", "word"),
+    [
+        (gzip.compress(gzip.compress(TABLE)), "nested"),
+        (gzip.compress(zipped({"a.csv": TABLE})), "nested"),
+        (zipped({"a.csv.zst": zstd(TABLE)}), "nested"),
+        (zipped({"a.zip": zipped({"b.csv": TABLE})}), "nested"),
+        (zipped({}), "source"),
+        (zipped({"a.csv": TABLE})[:-30], "source"),
+        (b"BZh91AY&SY", "format"),
+        (b"\0" * 257 + b"ustar\0", "format"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "format"),
+    ],
+)
+def test_archives_that_are_refused(read: Any, octets: bytes, word: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(octets)
+    assert caught.value.reason == word
+
+
+def test_a_zip_with_a_password_or_a_wrong_checksum_is_refused(read: Any) -> None:
+    octets = bytearray(zipped({"a.csv": TABLE}))
+    directory = octets.index(b"PK\x01\x02")
+    octets[directory + 8] |= 1
+    with pytest.raises(InputError, match="encrypted"):
+        read(bytes(octets))
+    octets[directory + 8] &= ~1
+    octets[directory + 16] ^= 1
+    with pytest.raises(InputError, match="source"):
+        read(bytes(octets))
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [gzip.compress, zstd, lambda octets: zipped({"a": octets[: len(octets) // 2], "b": octets[len(octets) // 2 :]})],
+)
+def test_bombs_are_refused_long_before_they_are_unpacked(read: Any, pack: Callable[[bytes], bytes]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream, "FREE", 16 << 20)
+        with pytest.raises(InputError, match="unpacks_too_far"):
+            read(pack(TABLE + b"\n" * (64 << 20)))
+
+
+def test_a_packed_file_that_has_to_be_held_is_bounded(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    octets = gzip.compress(workbook(a=SHEET))
+    monkeypatch.setattr(stream, "MAX_HELD", 100)
+    with pytest.raises(InputError, match="unpacks_too_far"):
+        read(octets, "cin", "name")
+
+
+# --- Files ------------------------------------------------------------------------------------------------------------
+
+
+def test_folders_and_patterns(tmp_path: Path) -> None:
+    for name in ("b/2.csv", "b/1.csv", "a.csv", "b/.hidden", ".git/x.csv", "odd[1].csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(TABLE)
+    (tmp_path / "none").mkdir()
+    here = [tmp_path / "a.csv", tmp_path / "b/1.csv", tmp_path / "b/2.csv", tmp_path / "odd[1].csv"]
+    assert expand([tmp_path]) == here
+    assert expand([tmp_path / "**/*.csv"]) == here
+    assert expand([tmp_path / "b", tmp_path / "b/1.csv"]) == here[1:3]
+    assert expand([tmp_path / "odd[1].csv", tmp_path / "b/.hidden"]) == [here[3], tmp_path / "b/.hidden"]
+    for missing in ("none", "*.txt", "absent.csv"):
+        with pytest.raises(InputError, match="source"):
+            expand([tmp_path, tmp_path / missing])
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="source"):
+        list(chunks(tmp_path, mapping()))
+    with pytest.raises(InputError, match="source"):
+        digest(tmp_path / "absent")
+
+
+def test_nothing_is_written_anywhere_while_files_are_read(tmp_path: Path) -> None:
+    """Every call that opens a file for writing, or makes one, is seen by the interpreter's own audit."""
+    program = """
+import os, sys
+from pathlib import Path
+from breachcheck.ingest.mapping import Mapping
+from breachcheck.ingest.sources.open import chunks
+import pdfplumber, python_calamine
+columns = [{"header": "cin", "kind": "national_id"}, {"header": "name", "ignore": True}]
+mapping = Mapping.model_validate({"version": 1, "column": columns})
+written = []
+def watch(event, arguments):
+    if event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        written.append(arguments[0])
+    elif event in ("tempfile.mkstemp", "tempfile.mkdtemp", "os.mkdir", "os.rename"):
+        written.append(event)
+sys.addaudithook(watch)
+for path in sys.argv[1:]:
+    for chunk in chunks(Path(path), mapping):
+        assert len(chunk.rows().numbers) > 0
+assert not written, written
+"""
+    table = b"cin;name\nAB123456;somebody\n" * 3
+    files = {
+        "a.csv": table,
+        "b.gz": gzip.compress(table),
+        "c.zst": zstd(table),
+        "d.zip": zipped({"a": table, "b": workbook(a=SHEET)}),
+        "e.xlsx": workbook(a=SHEET),
+        "f.jsonl": b'{"cin": "AB123456"}\n',
+    }
+    for name, octets in files.items():
+        (tmp_path / name).write_bytes(octets)
+    subprocess.run(
+        [sys.executable, "-B", "-c", program, *(str(tmp_path / name) for name in files)],
+        check=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert {path.name for path in tmp_path.iterdir()} == set(files)

@@ -115,7 +115,7 @@ class Mapping(BaseModel):
                 raise ValueError("text of fixed width has line, and at in each column; other files have neither")
             if column.at and self.line and sum(column.at) - 1 > self.line:
                 raise ValueError("a column goes beyond the end of the line")
-        if len({column.pattern is None for column in self.column if not column.ignore}) > 1:
+        if len({column.pattern is None for column in self.column}) > 1:
             raise ValueError("either each column has a pattern, or none has")
         kinds = {kind for column in self.column for kind in column.kind}
         if not kinds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,11 @@ from breachcheck.ingest.sources.chunk import Rows
 from breachcheck.ingest.sources.columns import numbered
 
 _PAGES: Final = 16  # a chunk
+# What the parser complains of in a log is the content of the page.
+_log = logging.getLogger("pdfminer")
+_log.addHandler(logging.NullHandler())
+_log.propagate = False
+
 _DAMAGED: Final = (PDFException, PSException, MalformedPDFException, PdfminerException)
 
 

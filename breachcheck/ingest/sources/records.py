@@ -19,9 +19,11 @@ single records in which a quote is out of place or a line end is quoted. All of 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from functools import cached_property
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -53,8 +55,7 @@ class Piece:
         return f"<{self.count} records>"
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """Where the text of one cell begins and ends in a buffer, without its quotes."""
 
     start: int
@@ -171,32 +172,39 @@ class Cutter:
 
     def _examine(self, buffer: bytes, start: int, last: bool) -> tuple[Piece, int]:
         marks = _Marks(buffer, start, last, self._syntax)
-        ends = marks.ends
-        position = start
         kept: list[tuple[int, int]] = []
         rejected: list[tuple[int, str]] = []
-        count = 0
-        while True:
-            event = marks.next_event(position)
-            line = int(ends.searchsorted(event, "right"))  # the line with the event in it
-            first = int(ends.searchsorted(position, "right"))
-            begin = int(ends[line - 1]) if line > first else position
-            if begin > position:
-                _append(kept, position, begin)
-                count += line - first
-                position = begin
+        position = start
+        line = count = 0  # the line that starts at `position`, and the records before it
+        while (event := marks.next_event(line)) is not None:
+            ends = marks.ends  # as a list: an event is looked at by itself
+            before, line = line, bisect_right(ends, event, line)
+            if line > before:
+                _append(kept, position, ends[line - 1])
+                count += line - before
+                position = ends[line - 1]
             if line == len(ends):
                 break
             try:
-                after, reason = self._record(buffer, begin, line, ends, last)
+                sound = marks.sound_record(line)
+                if sound is not None and self._spans(buffer[position : ends[sound]], sound - line):
+                    after, reason = ends[sound], None
+                else:
+                    after, reason = self._record(buffer, position, line, ends, last)
             except UnfinishedError:
                 break
             if reason:
                 rejected.append((count, reason))
             else:
-                _append(kept, begin, after)
+                _append(kept, position, after)
             count += 1
             position = after
+            line = bisect_left(ends, after, line) + 1
+        else:
+            if marks.lines > line:
+                _append(kept, position, marks.stop)
+                count += marks.lines - line
+                position = marks.stop
         if not last and len(buffer) - position > MAX_RECORD:
             # Any record of several lines would have been judged: this is one line.
             rejected.append((count, "too_long"))
@@ -206,18 +214,18 @@ class Cutter:
         octets = b"".join(_closed(buffer[one:two]) for one, two in kept)
         return Piece(octets, count, tuple(rejected), marks.quoted), position
 
-    def _record(self, buffer: bytes, begin: int, line: int, ends: Positions, last: bool) -> tuple[int, str | None]:
+    def _record(self, buffer: bytes, begin: int, line: int, ends: list[int], last: bool) -> tuple[int, str | None]:
         """Return where the record at `begin`, the start of a line, ends, and why it is rejected."""
-        first_end = int(ends[line])
+        first_end = ends[line]
         if first_end - begin > MAX_RECORD:
             return first_end, "too_long"
         limit = begin + MAX_RECORD
         if line + MAX_LINES <= len(ends):
-            limit = min(limit, int(ends[line + MAX_LINES - 1]))
+            limit = min(limit, ends[line + MAX_LINES - 1])
         try:
             cells = self._syntax.cells(buffer, begin, limit, last)
             stop = cells[-1].stop + cells[-1].quoted
-            last_line = int(ends.searchsorted(stop, "right" if stop < len(buffer) else "left"))
+            last_line = (bisect_right if stop < len(buffer) else bisect_left)(ends, stop, line)
             if last_line == len(ends):
                 raise UnfinishedError
         except BrokenError:
@@ -226,18 +234,31 @@ class Cutter:
             if len(buffer) - begin > MAX_RECORD:
                 return first_end, "quoting"
             raise
-        end = int(ends[last_line])
+        end = ends[last_line]
         if last_line > line:
             if end > limit or len(cells) != self._width:
                 return first_end, "quoting"
-            if any(self._swallows(buffer[cell.start : cell.stop], index) for index, cell in enumerate(cells)):
-                return first_end, "quoting"
+            for index, cell in enumerate(cells):
+                if cell.stop > first_end and self._swallows(buffer[cell.start : cell.stop], index):
+                    return first_end, "quoting"
         return end, None
 
-    def _swallows(self, text: bytes, index: int) -> bool:
-        first, *inner = LINE_END.split(text)
-        if not inner:
+    def _spans(self, record: bytes, more_lines: int) -> bool:
+        """Return whether a record of several lines, in which each quote is in its place, is surely accepted."""
+        if b'""' in record or len(record) > MAX_RECORD or more_lines >= MAX_LINES:
             return False
+        index = 0
+        for place, text in enumerate(record.split(b'"')):
+            if place % 2 == 0:
+                index += text.count(self._syntax.delimiter)
+            elif self._swallows(text, index):
+                return False
+        return index + 1 == self._width
+
+    def _swallows(self, text: bytes, index: int) -> bool:
+        if b"\n" not in text and b"\r" not in text:
+            return False
+        first, *inner = LINE_END.split(text)
         if self._width == 1:
             return True
         *inner, final = inner
@@ -261,8 +282,9 @@ class _Marks:
         ends = ends[ends > start]
         if last and len(buffer) > start and (not len(ends) or ends[-1] != len(buffer)):
             ends = np.append(ends, len(buffer))
-        self.ends = ends
-        self._beyond = len(buffer)
+        self._ends = ends
+        self.lines = len(ends)
+        self.stop = int(ends[-1]) if self.lines else start
         quotes: Positions = np.flatnonzero(octets == _QUOTE) if syntax.quotes else np.empty(0, np.intp)
         quotes = quotes[quotes >= start]
         self._quotes = quotes
@@ -270,32 +292,67 @@ class _Marks:
         # Quotes open and close by turns. From a given line on, either the even ones open or the odd ones do.
         parting = np.zeros(256, bool)
         parting[[_LF, _CR, syntax.delimiter[0]]] = True
-        opens = parting[octets[quotes - 1]]
-        opens[quotes == start] = True
-        opens[1:] |= np.diff(quotes) == 1
-        closes = parting[octets[np.minimum(quotes + 1, len(octets) - 1)]]
-        closes[quotes == len(octets) - 1] = last
-        closes[:-1] |= np.diff(quotes) == 1
-        self._opens, self._closes = opens, closes
-        self._quotes_before = quotes.searchsorted(ends)
+        self._opens = parting[octets[quotes - 1]]
+        self._opens[quotes == start] = True
+        self._opens[1:] |= np.diff(quotes) == 1
+        self._closes = parting[octets[np.minimum(quotes + 1, len(octets) - 1)]]
+        self._closes[quotes == len(octets) - 1] = last
+        self._closes[:-1] |= np.diff(quotes) == 1
+        self._quotes_before = quotes.searchsorted(ends) % 2  # each line's end
         self._long = ends[np.diff(ends, prepend=start) > MAX_RECORD] - 1
-        self._events: dict[int, Positions] = {}
+        self._start = start
+        self._events: dict[int, list[int]] = {}
+        self._faults: dict[int, list[int]] = {}
 
-    def _find_events(self, phase: int) -> Positions:
-        out_of_place = np.empty(len(self._quotes), bool)
-        out_of_place[phase::2] = ~self._opens[phase::2]
-        out_of_place[1 - phase :: 2] = ~self._closes[1 - phase :: 2]
-        within = self.ends[self._quotes_before % 2 != phase] - 1
-        return np.sort(np.concatenate((self._quotes[out_of_place], within, self._long)))
+    @cached_property
+    def ends(self) -> list[int]:
+        """Where each line ends."""
+        ends: list[int] = self._ends.tolist()
+        return ends
 
-    def next_event(self, position: int) -> int:
-        """Return the first octet at or behind `position`, the start of a record, that is out of the ordinary."""
-        phase = int(self._quotes.searchsorted(position)) % 2
+    @cached_property
+    def _phases(self) -> list[int]:
+        return [0, *self._quotes_before.tolist()]
+
+    def next_event(self, line: int) -> int | None:
+        """Return the first octet that is out of the ordinary, if a record starts where `line` does; none if there is
+        none.
+
+        Out of the ordinary are a quote that neither opens nor closes a cell in its turn, a line end within a quoted
+        cell, and a line that is too long.
+        """
+        phase = self._phases[line] if line else 0
         if phase not in self._events:
             self._events[phase] = self._find_events(phase)
         events = self._events[phase]
-        index = int(events.searchsorted(position))
-        return int(events[index]) if index < len(events) else self._beyond
+        if not events:
+            return None
+        index = bisect_left(events, self.ends[line - 1] if line else self._start)
+        return events[index] if index < len(events) else None
+
+    def _find_events(self, phase: int) -> list[int]:
+        out_of_place = np.empty(len(self._quotes), bool)
+        out_of_place[phase::2] = ~self._opens[phase::2]
+        out_of_place[1 - phase :: 2] = ~self._closes[1 - phase :: 2]
+        within = self._ends[self._quotes_before != phase] - 1
+        faults = np.sort(np.concatenate((self._quotes[out_of_place], self._long)))
+        self._faults[phase] = faults.tolist()
+        events: list[int] = np.sort(np.concatenate((faults, within))).tolist()
+        return events
+
+    def sound_record(self, line: int) -> int | None:
+        """Return the last line of the record that starts where `line` does, if nothing is at fault with its quotes.
+
+        To be called for a line of which `next_event` was asked.
+        """
+        phase = self._phases[line]
+        faults = self._faults[phase]
+        begin = self.ends[line - 1] if line else self._start
+        for last in range(line, min(line + MAX_LINES, self.lines)):
+            if self._phases[last + 1] == phase:
+                index = bisect_left(faults, begin)
+                return last if index == len(faults) or faults[index] >= self.ends[last] else None
+        return None
 
 
 def _append(kept: list[tuple[int, int]], start: int, stop: int) -> None:

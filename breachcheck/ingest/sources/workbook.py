@@ -111,6 +111,8 @@ def read_workbook(
             if rows > above:
                 places = [one for one in (part, str(place) if len(names) > 1 else "") if one]
                 yield Sheet(plan, rows - above, disk.tell(), ".".join(places), octets, name, above)
+    except InputError:  # which is a ValueError
+        raise
     except (expat.ExpatError, KeyError, ValueError):
         raise InputError("source", "a workbook is damaged") from None
     if fault and not fitting:
