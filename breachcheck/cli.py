@@ -185,6 +185,12 @@ def ingest(
         typer.Option("--k-population", envvar="BREACHCHECK_K_POPULATION", min=1, help="Numbers a bucket, at least."),
     ] = 1000,
     grow: Annotated[bool, typer.Option("--grow", help="Let prefixes be longer than in the last release.")] = False,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(
+            "--rejects", envvar="BREACHCHECK_REJECTS", help="Write which rows were rejected, and why, to this CSV file."
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option("--workers", envvar="BREACHCHECK_WORKERS", min=1, help="Processes; by default one a core."),
@@ -204,7 +210,7 @@ def ingest(
     from breachcheck.store.ledger import FILE, Ledger
 
     hardening.harden()
-    job = Job(tuple(expand(files)), read_mapping(mapping), dataset, read_about(about) if about else About())
+    job = Job(tuple(expand(files)), read_mapping(mapping), dataset, read_about(about) if about else About(), rejects)
     steward = room.read_steward(keys, releases)
     policy = Policy(k_members, k_population, timedelta(days=valid_days), grow)
     slow_hash = SLOW_HASHES[parameters]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hmac
 import json
 import random
@@ -40,7 +41,7 @@ KEEP_OCTETS: Final = 1 << 27  # of shrouded values that are held in memory befor
 SAMPLE: Final = 16  # identifiers of the sources that the new release is asked for before it is published
 
 
-_REJECTED: Final = pa.schema([("file", pa.uint32()), ("number", pa.uint64()), ("reason", pa.string())])
+_REJECTED: Final = pa.schema([("file", pa.string()), ("number", pa.uint64()), ("reason", pa.string())])
 
 
 class Watch(Protocol):
@@ -59,6 +60,7 @@ class Job:
     mapping: Mapping
     dataset: str
     about: About = field(default_factory=About)
+    rejects: Path | None = None  # where to write which rows were rejected, and why
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ def ingest(
         identifiers = run.identifiers()
         task = Evaluate(run_key, keys.evaluator.sk, keys.service_salt, parameters)
         _evaluate(run, sum(identifiers.values()), task, engine, watch)
+        if job.rejects:
+            _write_rejects(job.rejects, run)
         sample = _sample(run, run_key, job.dataset, sum(identifiers.values()))
         run.finish(read, job.mapping.digest, job.mapping.linking, frozenset(fresh), replaced)
     if job.about != About():
@@ -144,16 +148,15 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
     def keep() -> None:
         run.keep(
             pa.Table.from_batches(batches).unify_dictionaries(),
-            pa.Table.from_pylist(
-                [{"file": file, "number": number, "reason": reason} for file, number, reason in rejected], _REJECTED
-            ),
+            pa.Table.from_pylist([dict(zip(_REJECTED.names, row, strict=True)) for row in rejected], _REJECTED),
             json.dumps({"file": file, "chunks": count, "counts": counts.state()}),
         )
 
     for shrouded in engine.map(Shroud(run_key), _chunks(files, job.mapping, state["file"], state["chunks"], places)):
         file, count, behind = places.popleft()
         batches.append(shrouded.batch)
-        rejected += [(file, number, reason) for number, reason in shrouded.rejected]
+        name = "/".join(filter(None, (files[file].name, shrouded.part)))
+        rejected += [(name, number, reason) for number, reason in shrouded.rejected]
         counts.add(shrouded.counts)
         watch("read", behind + shrouded.offset, total, f"{counts.rows_read:,} rows")
         if time.monotonic() - kept > KEEP_EVERY or sum(batch.nbytes for batch in batches) > KEEP_OCTETS:
@@ -166,6 +169,13 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
     dataset = _describe(job, counts)
     run.merge(dataset)
     return dataset
+
+
+def _write_rejects(path: Path, run: Run) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(_REJECTED.names)
+        rows.writerows(run.rejected())
 
 
 def _chunks(

@@ -90,6 +90,7 @@ class Shrouded:
 
     batch: pa.RecordBatch
     counts: Counts
+    part: str
     offset: int
     rejected: Sequence[tuple[int, str]]
 
@@ -158,7 +159,7 @@ class Shroud:
             others = pc.invert(pc.fill_null(header, False))
             columns, numbers = [column.filter(others) for column in columns], numbers.filter(others)
         batch = self._rows(number, chunk.plan, columns, numbers, counts, rejected)
-        return Shrouded(batch, counts, chunk.offset, rejected)
+        return Shrouded(batch, counts, chunk.part, chunk.offset, rejected)
 
     def _rows(
         self,

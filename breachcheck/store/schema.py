@@ -37,7 +37,7 @@ RUN: Final = """
 CREATE TABLE progress (stage VARCHAR NOT NULL, state VARCHAR NOT NULL);
 CREATE TABLE shrouded (kind VARCHAR NOT NULL, value BLOB NOT NULL, row_high UBIGINT NOT NULL, row_low UBIGINT NOT NULL,
                        fields UINTEGER NOT NULL, flags UTINYINT NOT NULL);
-CREATE TABLE rejected (file UINTEGER NOT NULL, number UBIGINT NOT NULL, reason VARCHAR NOT NULL);
+CREATE TABLE rejected (file VARCHAR NOT NULL, number UBIGINT NOT NULL, reason VARCHAR NOT NULL);
 CREATE TABLE evaluated (position UBIGINT NOT NULL, output BLOB NOT NULL, locator UBIGINT NOT NULL);
 """
 

@@ -138,7 +138,7 @@ def _widths(corpus: Corpus, folder: Path) -> None:
     for _ in range(5):
         file.reject("empty", "")
         file.rows(2)
-        file.reject("no_identifier", ";" * 10)
+        file.reject("empty", ";" * 10)
     file.reject("empty", "")
     file.reject("empty", "")
     _write(folder, "empty-lines.csv", file)
