@@ -136,9 +136,16 @@ def mapping_propose(
         raise InputError("mapping", f"{out} exists: nothing is overwritten") from None
 
 
+Leaked = Annotated[
+    list[Path], typer.Argument(help="The leaked files, folders of them, or patterns.", show_default=False)
+]
+
+
 @mapping_app.command("check")
 def mapping_check(
-    files: Annotated[list[Path], typer.Argument(help="The leaked files, folders of them, or patterns.", show_default=False)],
+    files: Annotated[
+        list[Path], typer.Argument(help="The leaked files, folders of them, or patterns.", show_default=False)
+    ],
     mapping: Annotated[str, typer.Option("--mapping", envvar="BREACHCHECK_MAPPING", help="A TOML file, or cnss.")],
 ) -> None:
     """Count how much of each column passes the rule of its kind, and why the rest does not. No value is shown."""
@@ -155,7 +162,9 @@ def mapping_check(
 
 @app.command()
 def ingest(
-    files: Annotated[list[Path], typer.Argument(help="The leaked files, folders of them, or patterns.", show_default=False)],
+    files: Annotated[
+        list[Path], typer.Argument(help="The leaked files, folders of them, or patterns.", show_default=False)
+    ],
     mapping: Annotated[str, typer.Option("--mapping", envvar="BREACHCHECK_MAPPING", help="A TOML file, or cnss.")],
     dataset: Annotated[str, typer.Option("--dataset", envvar="BREACHCHECK_DATASET", help="The breach's short name.")],
     keys: Keys,

@@ -44,7 +44,11 @@ def read_row(row: Mapping[str, str], mapping: Rules, dataset: str) -> ReadRow:
     for column in mapping.column:
         cell = row.get(column.header[0], "")
         zero = column.zero_is_absent and not cell.strip().strip("0.,")
-        if column.ignore or zero or cell.strip().lower() in {word.lower() for word in (*mapping.absent, *column.absent)}:
+        if (
+            column.ignore
+            or zero
+            or cell.strip().lower() in {word.lower() for word in (*mapping.absent, *column.absent)}
+        ):
             continue
         if column.data_class:
             classes.add(str(column.data_class))

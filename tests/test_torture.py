@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import csv
 import gzip
 import json
 import re
@@ -16,12 +17,14 @@ from typing import Any
 import pytest
 import zstandard
 
+from breachcheck import Client, Exposed
 from breachcheck.errors import InputError
 from breachcheck.ingest.mapping import read_mapping
+from breachcheck.store import reader
 from breachcheck.synth import COLUMNS
 from breachcheck.synth.torture import TortureReport, write_torture
 from tests.people import Answers, ReadRow, by_people, read_row, written_answers
-from tests.world import LEAKED_KINDS
+from tests.world import LEAKED_KINDS, World, run, serving
 
 MAX_CELL = 1 << 20
 MAPPING = read_mapping("cnss")
@@ -113,7 +116,7 @@ def record(text: str, start: int, delimiter: str) -> tuple[list[str] | None, int
 def judged(cells: list[str] | None, header: list[str]) -> str | ReadRow:
     if cells is None:
         return "quoting"
-    if cells == [""]:
+    if not any(cells):
         return "empty"
     if max(map(len, cells)) > MAX_CELL:
         return "too_long"
@@ -258,3 +261,48 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="out_of_range"):
         corpus_of(-1, tmp_path / "new")
     assert [path.name for path in tmp_path.rglob("*")] == ["files", "mine"]
+
+
+# --- Through the whole pipe -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def eaten(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A release of all of the corpus that is not to be refused as a whole."""
+    world = World(tmp_path_factory.mktemp("eaten"))
+    run("keys", "init", "--keys", world.keys)
+    refused = {name for name, each in corpus.truth.items() if "refused" in each}
+    files = [path for path in sorted(corpus.folder.rglob("*.*")) if path.name not in refused]
+    run(*world.ingest_words(*files), "--rejects", world.root / "rejects.csv")
+    return world
+
+
+def test_the_ingest_rejects_what_is_to_be_rejected_for_the_right_reason(corpus: Corpus, eaten: World) -> None:
+    with (eaten.root / "rejects.csv").open(encoding="utf-8", newline="") as file:
+        found = sorted((row["file"], int(row["number"]), row["reason"]) for row in csv.DictReader(file))
+    members = {"packed.zip/first.csv": "packed.zip/1", "packed.zip/folder/second.csv": "packed.zip/2"}
+    truth = {members.get(name, Path(name).name): each for name, each in corpus.truth.items()}
+    assert found == sorted((name, *each) for name in truth for each in map(tuple, truth[name].get("rejected", [])))
+    with reader.open_release(eaten.releases) as release:
+        [dataset] = release.manifest.datasets
+    assert dataset.rows_read == sum(each.get("rows", 0) for each in truth.values())
+
+
+def test_everybody_in_the_corpus_learns_exactly_their_fields(corpus: Corpus, eaten: World) -> None:
+    with serving(eaten) as url, Client(url, publisher_key=eaten.publisher) as client:
+        for (kind, identifier), answer in corpus.answers.items():
+            verdict = client.check(kind, identifier)
+            assert isinstance(verdict, Exposed), verdict
+            [exposure] = verdict.exposures
+            assert (list(exposure.fields), exposure.shared) == (answer.exposed["cnss"], answer.shared)
+
+
+def test_a_file_to_be_refused_is_refused_as_a_whole_and_nothing_stays(corpus: Corpus, tmp_path: Path) -> None:
+    world = World(tmp_path)
+    run("keys", "init", "--keys", world.keys)
+    for name, each in corpus.truth.items():
+        if "refused" in each:
+            done = run(*world.ingest_words(corpus.folder / name), check=False)
+            assert (done.returncode, list(world.keys.glob("*.duckdb.*"))) == (2, []), (name, done.stderr)
+            reason = {"empty": "no_identifier", "columns": "columns", "too_large": "unpacks_too_far"}[each["refused"]]
+            assert done.stderr.splitlines()[-1].startswith(f"breachcheck: {reason}: ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hmac
 import json
+import os
 import random
 import time
 from array import array
@@ -152,7 +153,8 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
             json.dumps({"file": file, "chunks": count, "counts": counts.state()}),
         )
 
-    for shrouded in engine.map(Shroud(run_key), _chunks(files, job.mapping, state["file"], state["chunks"], places)):
+    task = Shroud(run_key, os.urandom(16))
+    for shrouded in engine.map(task, _chunks(files, job.mapping, state["file"], state["chunks"], places)):
         file, count, behind = places.popleft()
         batches.append(shrouded.batch)
         name = "/".join(filter(None, (files[file].name, shrouded.part)))
@@ -166,6 +168,8 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
         keep()
     if counts.rows_read != counts.rows_accepted + counts.rows_rejected.total():
         raise InputError("reconcile", "the rows accepted and rejected are not the rows read")
+    if not counts.kinds:
+        raise InputError("no_identifier", f"{counts.rows_read:,} rows were read, and no identifier stands in them")
     dataset = _describe(job, counts)
     run.merge(dataset)
     return dataset
@@ -181,7 +185,10 @@ def _write_rejects(path: Path, run: Run) -> None:
 def _chunks(
     files: Sequence[Path], mapping: Mapping, first: int, skip: int, places: deque[tuple[int, int, int]]
 ) -> Iterator[tuple[int, Chunk]]:
-    """Yield the chunks numbered, from chunk `skip` of file `first` on; `places` gets file, chunks so far, octets before."""
+    """Yield the chunks, numbered, from chunk `skip` of file `first` on.
+
+    Of each, `places` gets the file, how many chunks of it are done with this one, and how many octets lie before it.
+    """
     behind = sum(path.stat().st_size for path in files[:first])
     number = 0
     for file, path in enumerate(files[first:], first):

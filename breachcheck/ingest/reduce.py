@@ -84,8 +84,8 @@ class Counts:
 class Shrouded:
     """What a chunk came to.
 
-    `batch` has a line for each identifier in each row that says something new: kind, shrouded value, the 128-bit mark of
-    the row's linking identifiers (0 where it has none), field mask and flags. `rejected` are numbers of rows, and why.
+    `batch` has a line for each identifier in each row that says something new: kind, shrouded value, the 128-bit mark
+    of the row's linking identifiers (0 where it has none), field mask and flags. `rejected` are numbers of rows, and why.
     """
 
     batch: pa.RecordBatch
@@ -97,7 +97,7 @@ class Shrouded:
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """What stands in a cell: shrouded identifiers by kind, their classes, and the (kind, reason) of what was refused."""
+    """What stands in a cell: identifiers by kind, shrouded; their classes; the (kind, reason) of what was refused."""
 
     values: tuple[tuple[str, bytes], ...] = ()
     mask: int = 0
@@ -120,7 +120,7 @@ class _Memory:
 
 
 @lru_cache(maxsize=1)
-def _memory(run_key: bytes) -> _Memory:  # noqa: ARG001  one for each run
+def _memory(attempt: bytes) -> _Memory:  # noqa: ARG001  one for each
     return _Memory()
 
 
@@ -129,9 +129,11 @@ class Shroud:
     """Turn a chunk of rows into shrouded values: AES-SIV (RFC 5297) of the canonical form under the 64-byte run key.
 
     Equal identifiers shroud to equal values, so they can be merged out of core; without the key they are ciphertext.
+    `attempt` is drawn anew for each reading of the files: what a worker remembers is of this one.
     """
 
     run_key: bytes = field(repr=False)
+    attempt: bytes = field(repr=False)
 
     def __call__(self, numbered: tuple[int, Chunk]) -> Shrouded:
         """Return what the chunk of this number came to.
@@ -181,7 +183,7 @@ class Shroud:
                 bits = pc.if_else(_absent(text, cell), pa.scalar(0, _UINT32), pa.scalar(bit, _UINT32))
                 mask = pc.bit_wise_or(mask, bits)
         # Rows seen before have only to be counted.
-        memory = _memory(self.run_key).rows
+        memory = _memory(self.attempt).rows
         marks = self._marks(plan, mask, [text for _, text in identifying])
         known = [memory.get(mark) for mark in marks]
         new = pa.array([one is None or one[0] == number for one in known], pa.bool_())

@@ -223,7 +223,7 @@ class Run:
             self._reach(_READING, state)
 
     def merge(self, dataset: Dataset) -> None:
-        """Make one line of all with the same value and row mark, and number the values; the result of reading is kept."""
+        """Make one line of all with the same value and row mark, and number the values."""
         with _Transaction(self._database):
             self._database.execute(
                 "CREATE TABLE run.standing AS SELECT kind, value, row_high, row_low, bit_or(fields) AS fields, "
@@ -272,8 +272,8 @@ class Run:
     def masks(self, positions: Sequence[int]) -> list[tuple[str, bytes, int]]:
         """Return (kind, shrouded value, field mask) at these positions."""
         return self._database.execute(
-            "SELECT kind, value, bit_or(fields) FROM (SELECT kind, value FROM run.merged WHERE list_contains(?, rowid)) "
-            "JOIN run.standing USING (kind, value) GROUP BY ALL",
+            "SELECT kind, value, bit_or(fields) FROM run.standing "
+            "SEMI JOIN (FROM run.merged WHERE list_contains(?, rowid)) USING (kind, value) GROUP BY ALL",
             [list(positions)],
         ).fetchall()
 
@@ -304,9 +304,8 @@ class Run:
                 self._database.execute("DELETE FROM run WHERE name = ?", [past.name])
             self._database.execute(
                 "INSERT INTO exposure SELECT ?, ?, kind, output, locator, list_contains(?, kind) AND flags & ? = 0, "
-                "row_high, row_low, fields, flags FROM run.standing "
-                "JOIN (SELECT kind, value, output, locator FROM run.merged JOIN run.evaluated ON merged.rowid = position) "
-                "USING (kind, value)",
+                "row_high, row_low, fields, flags FROM run.standing JOIN run.merged USING (kind, value) "
+                "JOIN run.evaluated ON merged.rowid = position",
                 [self._name, dataset.name, list(linking), int(Flag.EMPLOYER)],
             )
             self._database.execute(

@@ -32,7 +32,8 @@ SELECT DISTINCT kind, output FROM (
 """
 _EDGE: Final = """
 CREATE OR REPLACE TEMP TABLE edge AS
-WITH stands AS (SELECT run, row_high, row_low, kind, output FROM exposure ANTI JOIN hub USING (kind, output) WHERE linking),
+WITH stands AS (
+         SELECT run, row_high, row_low, kind, output FROM exposure ANTI JOIN hub USING (kind, output) WHERE linking),
      line AS (SELECT row_number() OVER () AS line, * FROM (SELECT DISTINCT run, row_high, row_low FROM stands)),
      strong AS (SELECT row_number() OVER () AS strong, * FROM (SELECT DISTINCT kind, output FROM stands))
 SELECT line, strong, run, row_high, row_low
