@@ -7,6 +7,7 @@ import datetime
 import gzip
 import io
 import pickle
+import random
 import re
 import subprocess
 import sys
@@ -500,7 +501,8 @@ def workbook(**sheets: str) -> bytes:
         f'<Relationship Id="w" Type="{relations}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
         "xl/workbook.xml": f'<workbook {main} xmlns:r="{relations}"><sheets>{listed}</sheets></workbook>',
         "xl/_rels/workbook.xml.rels": f"<Relationships {package}>{strings}</Relationships>",
-        "xl/sharedStrings.xml": f"<sst {main}><si><r><t>c</t></r><r><t>in</t></r><rPh><t>x</t></rPh></si><si><t>name</t></si></sst>",
+        "xl/sharedStrings.xml": f"<sst {main}><si><r><t>c</t></r><r><t>in</t></r><rPh><t>x</t></rPh></si>"
+        "<si><t>name</t></si></sst>",
     }
     for n, rows in enumerate(sheets.values(), 1):
         members[f"xl/worksheets/sheet{n}.xml"] = f"<worksheet {main}><sheetData>{rows}</sheetData></worksheet>"
@@ -710,6 +712,52 @@ def test_a_packed_file_that_has_to_be_held_is_bounded(read: Any, monkeypatch: py
         read(octets, "cin", "name")
 
 
+# --- Damage -----------------------------------------------------------------------------------------------------------
+
+
+def as_parquet() -> bytes:
+    file = io.BytesIO()
+    parquet.write_table(pa.table({"cin": ["AB1", "x"] * 50, "name": [1, 2] * 50}), file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("octets", "read_by"),
+    [
+        (zipped({"a.csv": TABLE * 20, "b.csv": TABLE}), mapping()),
+        (gzip.compress(TABLE * 50), mapping()),
+        (zstd(TABLE * 50), mapping()),
+        (workbook(a=SHEET), mapping("cin", "name")),
+        (as_parquet(), mapping("cin", "name")),
+        (pdf(["CIN : AB1"], ["CIN : AB2"]), pdf_mapping()),
+        (b'{"cin": "x", "name": [1, {"y": null}]}\n' * 5, mapping("cin", "name", "name.y")),
+        (delimited_text([HEADER, ["AB1", "فاطمة", "5"]], ";").encode("utf-16"), mapping()),
+    ],
+    ids=["zip", "gzip", "zstd", "xlsx", "parquet", "pdf", "json", "utf-16"],
+)
+def test_what_is_damaged_gives_all_its_rows_or_an_error_of_ours(
+    tmp_path: Path, octets: bytes, read_by: Mapping
+) -> None:
+    chance = random.Random(1)
+    path = tmp_path / "leak"
+    outcomes = Counter[str]()
+    for _ in range(300):
+        damaged = bytearray(octets)
+        for _ in range(chance.choice([1, 2, 5])):
+            place = chance.randrange(len(damaged))
+            damaged[place : place + chance.choice([0, 1, 1, 1, 4])] = chance.randbytes(chance.choice([0, 1, 1, 1, 4]))
+        path.write_bytes(damaged)
+        try:
+            found = list(chunks(path, read_by))
+            for part in {chunk.part for chunk in found}:
+                every_row([chunk for chunk in found if chunk.part == part])
+        except InputError as error:
+            outcomes[error.reason] += 1
+        else:
+            outcomes["read"] += 1
+    assert len(outcomes) > 1
+
+
 # --- Files ------------------------------------------------------------------------------------------------------------
 
 
@@ -765,6 +813,7 @@ assert not written, written
         "d.zip": zipped({"a": table, "b": workbook(a=SHEET)}),
         "e.xlsx": workbook(a=SHEET),
         "f.jsonl": b'{"cin": "AB123456"}\n',
+        "g.parquet": as_parquet(),
     }
     for name, octets in files.items():
         (tmp_path / name).write_bytes(octets)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, Final
+from typing import IO, BinaryIO, Final
 
 import pyarrow as pa
 
@@ -23,6 +25,18 @@ _REFUSED: Final = (
     (b"SQLite format 3\0", "SQLite"),
 )
 _TAR: Final = 257, b"ustar"
+# What the zip library raises on octets that are no zip; it checks little before it uses it.
+ZIP_FAULTS: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    IndexError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    UnicodeDecodeError,
+)
 
 
 def packing(head: bytes) -> str | None:
@@ -47,13 +61,37 @@ def unpacked(disk: BinaryIO, how: str, allowance: Allowance) -> Stream:
     return Stream(pa.CompressedInputStream(pa.PythonFile(disk, mode="r"), how), allowance)
 
 
+@contextmanager
+def zip_faults() -> Iterator[None]:
+    """Make one error of whatever the zip library raises.
+
+    Raises:
+        InputError: `source`.
+    """
+    try:
+        yield
+    except ZIP_FAULTS:
+        raise InputError("source", "it is damaged, or packed in a way that is not read") from None
+
+
+def open_zip(file: BinaryIO) -> zipfile.ZipFile:
+    """Open a zip.
+
+    Raises:
+        InputError: `source`: it is damaged.
+    """
+    with zip_faults():
+        return zipfile.ZipFile(file)
+
+
 def members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """Return the files of a zip that are read: not folders, nor hidden ones. Their names are never used as paths.
 
     Raises:
         InputError: `encrypted`; `unpacks_too_far`: over `MAX_MEMBERS`; `source`: there is none.
     """
-    found = [one for one in archive.infolist() if not one.is_dir() and not _hidden(one.filename)]
+    with zip_faults():
+        found = [one for one in archive.infolist() if not one.is_dir() and not _hidden(one.filename)]
     if len(found) > MAX_MEMBERS:
         raise InputError("unpacks_too_far", f"it has over {MAX_MEMBERS:,} files")
     if any(one.flag_bits & 1 for one in found):
@@ -69,6 +107,21 @@ def _hidden(name: str) -> bool:
 
 @contextmanager
 def opened(archive: zipfile.ZipFile, member: zipfile.ZipInfo, allowance: Allowance) -> Iterator[Stream]:
-    """Open a file of a zip."""
-    with archive.open(member) as file:
-        yield Stream(file, allowance)
+    """Open a file of a zip; it is found out while it is read that it is damaged.
+
+    Raises:
+        InputError: `source`.
+    """
+    with zip_faults():
+        file = archive.open(member)
+    with file:
+        yield Stream(_Member(file), allowance)
+
+
+class _Member:
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def read(self, size: int, /) -> bytes:
+        with zip_faults():
+            return self._file.read(size)

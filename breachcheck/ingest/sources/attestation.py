@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import re
+import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
@@ -27,7 +29,22 @@ _log = logging.getLogger("pdfminer")
 _log.addHandler(logging.NullHandler())
 _log.propagate = False
 
-_DAMAGED: Final = (PDFException, PSException, MalformedPDFException, PdfminerException)
+# The parser has errors of its own, but uses what it reads before it has looked at it.
+_DAMAGED: Final = (
+    PDFException,
+    PSException,
+    MalformedPDFException,
+    PdfminerException,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -61,6 +78,7 @@ class Attestations:
             with pdfplumber.open(
                 io.BytesIO(self.octets), pages=list(range(self.first, self.first + self.count))
             ) as pdf:
+                faults += ((index, "syntax") for index in range(len(pdf.pages), self.count))
                 for index, page in enumerate(pdf.pages):
                     try:
                         text = page.extract_text()
@@ -79,7 +97,9 @@ class Attestations:
                             column.append(cell)
         except _DAMAGED:
             return numbered(empty, [], [(index, "syntax") for index in range(self.count)], self.first, self.count)
-        return numbered([pa.array(column, pa.string()) for column in columns], [], faults, self.first, self.count)
+        return numbered(
+            [pa.array(column, pa.string()) for column in columns], [], sorted(faults), self.first, self.count
+        )
 
 
 def _found(pattern: str, text: str) -> str | None:

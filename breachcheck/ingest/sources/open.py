@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import BinaryIO
 
 from breachcheck.errors import InputError
 from breachcheck.ingest.mapping import Mapping
-from breachcheck.ingest.sources.archive import members, opened, packing, unpacked
+from breachcheck.ingest.sources.archive import members, open_zip, opened, packing, unpacked
 from breachcheck.ingest.sources.attestation import read_pdf
 from breachcheck.ingest.sources.chunk import Chunk
 from breachcheck.ingest.sources.delimited import read_delimited
@@ -87,8 +85,6 @@ def chunks(path: Path, mapping: Mapping, skip: int = 0) -> Iterator[Chunk]:
             yield from islice(_read(disk, path.stat().st_size, mapping), skip, None)
     except OSError as error:
         raise InputError("source", f"{path.name}: {error.strerror or 'it is damaged'}") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
-        raise InputError("source", f"{path.name}: it is damaged, or packed in a way that is not read") from None
     except InputError as error:
         raise InputError(error.reason, f"{path.name}: {error.detail}") from None
 
@@ -110,7 +106,7 @@ def _read(disk: BinaryIO, size: int, mapping: Mapping) -> Iterator[Chunk]:
 
 
 def _read_zip(disk: BinaryIO, allowance: Allowance, mapping: Mapping) -> Iterator[Chunk]:
-    with zipfile.ZipFile(disk) as archive:
+    with open_zip(disk) as archive:
         if is_workbook(archive):
             yield from read_workbook(disk, archive, disk, "", allowance, mapping)
             return
@@ -127,7 +123,7 @@ def _read_packed(stream: Stream, disk: BinaryIO, part: str, allowance: Allowance
     how = packing(stream.head)
     if how == "zip":
         held = stream.hold()
-        with zipfile.ZipFile(held) as archive:
+        with open_zip(held) as archive:
             if is_workbook(archive):
                 yield from read_workbook(held, archive, disk, part, allowance, mapping)
                 return

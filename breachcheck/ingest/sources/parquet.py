@@ -67,7 +67,7 @@ def read_parquet(file: BinaryIO, disk: BinaryIO, part: str, mapping: Mapping) ->
                 left -= count
             if left:
                 raise InputError("reconcile", f"row group {group + 1} has {left} rows less than the footer says")
-    except pa.ArrowException:
+    except (pa.ArrowException, UnicodeDecodeError):
         raise InputError("source", "it is damaged, or encrypted") from None
 
 
@@ -85,7 +85,14 @@ def _text(column: pa.Array) -> pa.Array:
     if pa.types.is_floating(kind):
         doubles = column.cast(pa.float64())
         return pa.array([None if one is None else number_text(one) for one in doubles.to_pylist()], pa.string())
-    if pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_date32(kind):
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid:  # it is not UTF-8
+            column = column.cast(pa.large_binary())
+        else:
+            return column.cast(pa.string())
+    if pa.types.is_integer(kind) or pa.types.is_date32(kind):
         return column.cast(pa.string())
     if pa.types.is_decimal(kind):
         return pc.replace_substring_regex(column.cast(pa.string()), r"[.]0+$", "")

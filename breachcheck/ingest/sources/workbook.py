@@ -20,6 +20,7 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 from breachcheck.errors import InputError
 from breachcheck.ingest.mapping import Mapping, Plan
+from breachcheck.ingest.sources.archive import ZIP_FAULTS
 from breachcheck.ingest.sources.chunk import Rows
 from breachcheck.ingest.sources.columns import numbered
 from breachcheck.ingest.sources.stream import Allowance
@@ -113,7 +114,7 @@ def read_workbook(
                 yield Sheet(plan, rows - above, disk.tell(), ".".join(places), octets, name, above)
     except InputError:  # which is a ValueError
         raise
-    except (expat.ExpatError, KeyError, ValueError):
+    except (expat.ExpatError, KeyError, ValueError, StopIteration, *ZIP_FAULTS):
         raise InputError("source", "a workbook is damaged") from None
     if fault and not fitting:
         raise fault
