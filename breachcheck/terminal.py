@@ -132,9 +132,7 @@ def print_verdict(verdict: Verdict) -> None:
                 if one.employer:
                     RESULTS.print("    It stands there as an employer's contact.")
                 if one.shared:
-                    RESULTS.print(
-                        "    Several people have it: these are the fields of its own rows alone."
-                    )
+                    RESULTS.print("    Several people have it: these are the fields of its own rows alone.")
             RESULTS.print("These fields appear in the file beside this identifier. That does not say they were true.")
             _print_unchecked(verdict.unchecked)
         case NotFound():

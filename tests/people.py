@@ -9,6 +9,7 @@ import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
@@ -44,19 +45,14 @@ def read_row(row: Mapping[str, str], mapping: Rules, dataset: str) -> ReadRow:
     for column in mapping.column:
         cell = row.get(column.header[0], "")
         zero = column.zero_is_absent and not cell.strip().strip("0.,")
-        if (
-            column.ignore
-            or zero
-            or cell.strip().lower() in {word.lower() for word in (*mapping.absent, *column.absent)}
-        ):
+        words = {word.lower() for word in (*mapping.absent, *column.absent)}
+        if column.ignore or zero or cell.strip().lower() in words:
             continue
         if column.data_class:
             classes.add(str(column.data_class))
         for kind in column.kind:
-            try:
+            with suppress(InputError):
                 keys.add((kind, KINDS[kind].canonical(cell)))
-            except InputError:
-                pass
             classes.add(KINDS[kind].data_class)  # a value that is no valid key is exposed all the same
     return ReadRow(dataset, frozenset(keys), frozenset(classes))
 

@@ -290,7 +290,7 @@ def test_no_cell_stands_in_a_proposal_or_a_count(leak: Path, tmp_path: Path) -> 
     assert out.read_text("utf-8") == said
     count = run("mapping", "check", leak, "--mapping", out).stdout
     absent = {folded(word) for word in tomllib.loads(said)["absent"]}
-    cells = {cell.strip() for row in rows for cell in row if len(cell.strip()) > 4} - set(header)
+    cells = {cell.strip() for row in rows for cell in row if cell and len(cell.strip()) > 4} - set(header)
     cells = {cell for cell in cells if folded(cell) not in absent}
     assert len(cells) > 500
     assert [cell for cell in cells if cell in said + count] == []

@@ -144,7 +144,9 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
     counts = Counts.restored(state["counts"]) if state["counts"] else Counts()
     total = sum(path.stat().st_size for path in files)
     places: deque[tuple[int, int, int]] = deque()
-    kept, batches, rejected = time.monotonic(), [], []
+    kept = time.monotonic()
+    batches: list[pa.RecordBatch] = []
+    rejected: list[tuple[str, int, str]] = []
 
     def keep() -> None:
         run.keep(

@@ -85,7 +85,8 @@ class Shrouded:
     """What a chunk came to.
 
     `batch` has a line for each identifier in each row that says something new: kind, shrouded value, the 128-bit mark
-    of the row's linking identifiers (0 where it has none), field mask and flags. `rejected` are numbers of rows, and why.
+    of the row's linking identifiers (0 where it has none), field mask and flags. `rejected` are numbers of rows, and
+    why.
     """
 
     batch: pa.RecordBatch
