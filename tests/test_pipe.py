@@ -17,7 +17,7 @@ from breachcheck import Client, Exposed, NotFound, cli
 from breachcheck.errors import InputError, ReleaseError
 from breachcheck.protocol.identifier import KINDS
 from breachcheck.synth import nonmember
-from tests.world import BREACHCHECK, LEAKED_KINDS, World, run
+from tests.world import BREACHCHECK, LEAKED_KINDS, World, run, serving
 
 
 def test_everybody_in_the_leak_learns_exactly_their_fields(world: World, service: str) -> None:
@@ -261,3 +261,31 @@ def test_the_demo_runs_and_its_printed_answer_is_right(tmp_path: Path) -> None:
     spelled = next(line for line in done.stdout.splitlines() if line.startswith("phone: ")).removeprefix("phone: ")
     [answer] = [one for one in answers if (one["kind"], one["identifier"]) == ("phone", spelled)]
     assert printed == f"  demo: {', '.join(answer['exposed'])}"
+
+
+# --- one person in several files --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def two_files(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A leak of two files of different shapes, each a dataset; the second is added to what the first release holds."""
+    world = World(tmp_path_factory.mktemp("two"))
+    second, answers = world.root / "second.csv", world.root / "answers.jsonl"
+    run("synth", "--people", 1200, "--seed", 5, "--out", world.leak, "--second", second, "--answers", answers)
+    run("keys", "init", "--keys", world.keys)
+    world.ingest(dataset="cnss")
+    run(*world.ingest_words(second, dataset="bank", mapping="bank"))
+    return world
+
+
+def test_who_asks_by_any_number_learns_what_every_file_holds_of_them(two_files: World) -> None:
+    answers = two_files.answers()
+    linked = 0
+    with serving(two_files) as url, Client(url, publisher_key=two_files.publisher) as client:
+        for answer in answers:
+            verdict = client.check(answer["kind"], answer["identifier"])
+            assert isinstance(verdict, Exposed), verdict
+            assert {one.dataset: list(one.fields) for one in verdict.exposures} == answer["breaches"]
+            assert any(one.shared for one in verdict.exposures) == answer.get("shared", False)
+            linked += answer["kind"] == "social_security" and "bank" in answer["breaches"]
+    assert linked > 300, "nobody was found in the second file by a number that does not stand in it"

@@ -61,8 +61,8 @@ class World:
     def synth(self, people: int, seed: int = 1) -> None:
         run("synth", "--people", people, "--seed", seed, "--out", self.leak, "--answers", self.root / "answers.jsonl")
 
-    def ingest_words(self, *files: Path, dataset: str = "demo") -> list[object]:
-        words: list[object] = ["ingest", *(files or [self.leak]), "--mapping", "cnss", "--dataset", dataset]
+    def ingest_words(self, *files: Path, dataset: str = "demo", mapping: str = "cnss") -> list[object]:
+        words: list[object] = ["ingest", *(files or [self.leak]), "--mapping", mapping, "--dataset", dataset]
         return [*words, "--keys", self.keys, "--releases", self.releases, "--parameters", "testing-only"]
 
     def ingest(self, *files: Path, dataset: str = "demo") -> str:
