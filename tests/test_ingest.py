@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from breachcheck import keys as key_room
@@ -21,10 +22,11 @@ from breachcheck.errors import InputError, ReleaseError
 from breachcheck.exposure import DataClass, mask_of
 from breachcheck.ingest import pipeline
 from breachcheck.ingest.engine import Engine, LocalEngine
-from breachcheck.ingest.mapping import About, read_about, read_mapping
+from breachcheck.ingest.mapping import About, Mapping, read_about, read_mapping
 from breachcheck.ingest.pipeline import Job, Report, ingest
 from breachcheck.ingest.publish import Policy
 from breachcheck.ingest.reduce import Evaluate, Shroud
+from breachcheck.ingest.sources.chunk import Rows
 from breachcheck.ingest.sources.open import chunks
 from breachcheck.protocol import entry, oprf
 from breachcheck.protocol.identifier import KINDS, Identifier
@@ -293,7 +295,7 @@ def test_the_key_is_refused_when_others_can_read_it_or_it_lies_with_the_release(
 def test_engines_agree(tmp_path: Path) -> None:
     leak = tmp_path / "leak.csv"
     run("synth", "--people", 50, "--out", leak, "--answers", tmp_path / "answers.jsonl")
-    numbered = list(enumerate(chunks(leak, read_mapping("cnss"))))
+    numbered = [(number, "", chunk) for number, chunk in enumerate(chunks(leak, read_mapping("cnss")))]
     task = Shroud(bytes(64), bytes(16))
     with LocalEngine(2) as pool:
         assert [each.batch.to_pylist() for each in pool.map(task, numbered)] == [
@@ -532,3 +534,30 @@ def test_republishing_reuses_no_pad(tmp_path: Path) -> None:
     pages = [(tmp_path / "releases" / n / "pages" / "social_security.bin").read_bytes() for n in ("1", "2")]
     assert pages[0][:16] != pages[1][:16]
     assert pages[0][16:24] != pages[1][16:24]
+
+
+class _Chunk:
+    """A chunk that was counted to hold more rows than can be read of it."""
+
+    plan = Mapping.model_validate({"version": 1, "column": [{"header": "tel", "kind": "phone"}]}).plan(["tel"])
+    count, offset, part = 3, 9, ""
+
+    def rows(self) -> Rows:
+        return Rows((pa.array(["0612345678"], pa.string()),), pa.array([1], pa.int64()), ((2, "columns"),))
+
+
+def test_an_ingest_that_loses_rows_fails() -> None:
+    with pytest.raises(InputError, match=r"reconcile: leak\.csv: 2 rows were read where 3 were counted"):
+        Shroud(bytes(64), bytes(16))((0, "leak.csv", _Chunk()))
+
+
+def test_a_chunk_that_is_worked_on_again_tells_all_of_its_own_and_a_later_one_nothing_new(tmp_path: Path) -> None:
+    leak = _leak(tmp_path / "leak.csv", "1;202501;123456789;Test;;26;;0612345678", "1;202502;123456789;Test;;26;;x")
+    [chunk] = chunks(leak, read_mapping("cnss"))
+    task = Shroud(bytes(64), bytes(15) + b"1")
+    first, again, later = task((0, "", chunk)), task((0, "", chunk)), task((1, "", chunk))
+    assert first.batch.equals(again.batch) and first.batch.num_rows == 3
+    assert later.batch.num_rows == 0
+    assert first.counts == again.counts
+    counted = (later.counts.rows_read, later.counts.rows_accepted, later.counts.identifiers_rejected)
+    assert counted == (first.counts.rows_read, first.counts.rows_accepted, first.counts.identifiers_rejected)

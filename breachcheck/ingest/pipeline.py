@@ -159,8 +159,7 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
     for shrouded in engine.map(task, _chunks(files, job.mapping, state["file"], state["chunks"], places)):
         file, count, behind = places.popleft()
         batches.append(shrouded.batch)
-        name = "/".join(filter(None, (files[file].name, shrouded.part)))
-        rejected += [(name, number, reason) for number, reason in shrouded.rejected]
+        rejected += shrouded.rejected
         counts.add(shrouded.counts)
         watch("read", behind + shrouded.offset, total, f"{counts.rows_read:,} rows")
         if time.monotonic() - kept > KEEP_EVERY or sum(batch.nbytes for batch in batches) > KEEP_OCTETS:
@@ -186,7 +185,7 @@ def _write_rejects(path: Path, run: Run) -> None:
 
 def _chunks(
     files: Sequence[Path], mapping: Mapping, first: int, skip: int, places: deque[tuple[int, int, int]]
-) -> Iterator[tuple[int, Chunk]]:
+) -> Iterator[tuple[int, str, Chunk]]:
     """Yield the chunks, numbered, from chunk `skip` of file `first` on.
 
     Of each, `places` gets the file, how many chunks of it are done with this one, and how many octets lie before it.
@@ -196,7 +195,7 @@ def _chunks(
     for file, path in enumerate(files[first:], first):
         for count, chunk in enumerate(chunks(path, mapping, skip=skip), skip + 1):
             places.append((file, count, behind))
-            yield number, chunk
+            yield number, "/".join(filter(None, (path.name, chunk.part))), chunk
             number += 1
         behind += path.stat().st_size
         skip = 0

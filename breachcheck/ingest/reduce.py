@@ -85,15 +85,14 @@ class Shrouded:
     """What a chunk came to.
 
     `batch` has a line for each identifier in each row that says something new: kind, shrouded value, the 128-bit mark
-    of the row's linking identifiers (0 where it has none), field mask and flags. `rejected` are numbers of rows, and
-    why.
+    of the row's linking identifiers (0 where it has none), field mask and flags. `rejected` are file, number and
+    reason of rows.
     """
 
     batch: pa.RecordBatch
     counts: Counts
-    part: str
     offset: int
-    rejected: Sequence[tuple[int, str]]
+    rejected: Sequence[tuple[str, int, str]]
 
 
 class _Finding(NamedTuple):
@@ -135,18 +134,20 @@ class Shroud:
     run_key: bytes = field(repr=False)
     attempt: bytes = field(repr=False)
 
-    def __call__(self, numbered: tuple[int, Chunk]) -> Shrouded:
-        """Return what the chunk of this number came to.
+    def __call__(self, numbered: tuple[int, str, Chunk]) -> Shrouded:
+        """Return what the chunk of this number came to; the name is that of its file.
 
         Raises:
             InputError: `reconcile`: rows were lost or invented on the way; or what the chunk cannot be read for.
         """
-        number, chunk = numbered
-        rows = chunk.rows()
-        if len(rows.numbers) + len(rows.rejected) != chunk.count:
-            raise InputError(
-                "reconcile", f"{len(rows.numbers) + len(rows.rejected)} rows were read where {chunk.count} were counted"
-            )
+        number, name, chunk = numbered
+        try:
+            rows = chunk.rows()
+        except InputError as error:
+            raise InputError(error.reason, f"{name}: {error.detail}") from None
+        read = len(rows.numbers) + len(rows.rejected)
+        if read != chunk.count:
+            raise InputError("reconcile", f"{name}: {read} rows were read where {chunk.count} were counted")
         counts = Counts(rows_read=chunk.count, rows_rejected=Counter(reason for _, reason in rows.rejected))
         rejected = list(rows.rejected)
         columns = [
@@ -161,7 +162,7 @@ class Shroud:
             others = pc.invert(pc.fill_null(header, False))
             columns, numbers = [column.filter(others) for column in columns], numbers.filter(others)
         batch = self._rows(number, chunk.plan, columns, numbers, counts, rejected)
-        return Shrouded(batch, counts, chunk.part, chunk.offset, rejected)
+        return Shrouded(batch, counts, chunk.offset, [(name, *one) for one in rejected])
 
     def _rows(
         self,
