@@ -9,7 +9,8 @@ import duckdb
 
 from breachcheck.errors import ReleaseError
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 1  # of the ledger
+RELEASE_VERSION: Final = 2  # of a release: 2 has canaries and what was withdrawn in its manifest
 
 RELEASE: Final = """
 CREATE TABLE release (schema_version UINTEGER NOT NULL, number UBIGINT NOT NULL);
