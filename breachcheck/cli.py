@@ -40,6 +40,20 @@ PublisherKey = Annotated[
     typer.Option("--publisher-key", envvar="BREACHCHECK_PUBLISHER_KEY", help="File of the publisher's public key."),
 ]
 
+ValidDays = Annotated[
+    int, typer.Option("--valid-days", envvar="BREACHCHECK_VALID_DAYS", min=1, help="Days the release stays current.")
+]
+KMembers = Annotated[
+    int, typer.Option("--k-members", envvar="BREACHCHECK_K_MEMBERS", min=1, help="Identifiers a bucket, at least.")
+]
+KPopulation = Annotated[
+    int, typer.Option("--k-population", envvar="BREACHCHECK_K_POPULATION", min=1, help="Numbers a bucket, at least.")
+]
+LedgerFile = Annotated[
+    Path | None,
+    typer.Option("--ledger", envvar="BREACHCHECK_LEDGER", help="The steward's ledger; by default in the key folder."),
+]
+
 
 def _version(wanted: bool) -> None:
     if wanted:
@@ -68,6 +82,19 @@ def keys_init(keys: Keys) -> None:
 
     room.init(keys)
     RESULTS.print(f"{keys / room.PUBLISHER_PUB}", markup=False)
+
+
+@keys_app.command("rotate")
+def keys_rotate(
+    keys: Keys,
+    new: Annotated[Path, typer.Option("--new", help="Folder of the new keys.")],
+) -> None:
+    """Begin a new epoch: new evaluator key and salt, the same publisher. Ingest all files anew with them."""
+    from breachcheck import keys as room
+    from breachcheck.terminal import RESULTS
+
+    room.rotate(keys, new)
+    RESULTS.print(f"{new / room.EVALUATOR_KEY}", markup=False)
 
 
 @app.command()
@@ -176,23 +203,10 @@ def ingest(
         Path | None,
         typer.Option("--about", envvar="BREACHCHECK_ABOUT", help="TOML: title, date and notes, by language."),
     ] = None,
-    ledger: Annotated[
-        Path | None,
-        typer.Option(
-            "--ledger", envvar="BREACHCHECK_LEDGER", help="The steward's ledger; by default in the key folder."
-        ),
-    ] = None,
-    valid_days: Annotated[
-        int,
-        typer.Option("--valid-days", envvar="BREACHCHECK_VALID_DAYS", min=1, help="Days the release stays current."),
-    ] = 90,
-    k_members: Annotated[
-        int, typer.Option("--k-members", envvar="BREACHCHECK_K_MEMBERS", min=1, help="Identifiers a bucket, at least.")
-    ] = 100,
-    k_population: Annotated[
-        int,
-        typer.Option("--k-population", envvar="BREACHCHECK_K_POPULATION", min=1, help="Numbers a bucket, at least."),
-    ] = 1000,
+    ledger: LedgerFile = None,
+    valid_days: ValidDays = 90,
+    k_members: KMembers = 100,
+    k_population: KPopulation = 1000,
     grow: Annotated[bool, typer.Option("--grow", help="Let prefixes be longer than in the last release.")] = False,
     rejects: Annotated[
         Path | None,
@@ -213,7 +227,7 @@ def ingest(
     from breachcheck.ingest.mapping import About, read_about, read_mapping
     from breachcheck.ingest.pipeline import Job
     from breachcheck.ingest.pipeline import ingest as run
-    from breachcheck.ingest.publish import Policy
+    from breachcheck.ingest.publish import Policy, read_previous, refuse_withdrawn
     from breachcheck.ingest.sources.open import expand
     from breachcheck.protocol.parameters import SLOW_HASHES
     from breachcheck.store.ledger import FILE, Ledger
@@ -221,6 +235,7 @@ def ingest(
     hardening.harden()
     job = Job(tuple(expand(files)), read_mapping(mapping), dataset, read_about(about) if about else About(), rejects)
     steward = room.read_steward(keys, releases)
+    refuse_withdrawn(read_previous(releases, steward.publisher_key), dataset)
     policy = Policy(k_members, k_population, timedelta(days=valid_days), grow)
     slow_hash = SLOW_HASHES[parameters]
     with (
@@ -243,15 +258,75 @@ def release_show(releases: Releases) -> None:
 
 
 @release_app.command("verify")
-def release_verify(releases: Releases, publisher_key: PublisherKey) -> None:
-    """Check signature, counts and every bucket of the current release."""
-    from breachcheck.keys import read_publisher_key
-    from breachcheck.store.reader import open_release
+def release_verify(
+    releases: Releases,
+    publisher_key: PublisherKey,
+    number: Annotated[
+        int | None, typer.Option("--number", min=1, help="Number of the release.  [default: the current one]")
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option("--keys", help="Folder with evaluator.key: every canary is asked for, too.")
+    ] = None,
+    k_members: KMembers = 100,
+    k_population: KPopulation = 1000,
+) -> None:
+    """Check signature, digest, count, minimum and every bucket of a release; with the key, every canary."""
+    from breachcheck.keys import read_evaluator, read_publisher_key
+    from breachcheck.store.reader import current, open_folder
+    from breachcheck.store.verify import verify, verify_canaries
     from breachcheck.terminal import RESULTS
 
-    with open_release(releases, read_publisher_key(publisher_key)) as release:
-        buckets = sum(table.layout.buckets for table in release.manifest.kinds)
-        RESULTS.print(f"release {release.manifest.release}: signature and {buckets:,} buckets verified")
+    publisher = read_publisher_key(publisher_key)
+    folder = current(releases) if number is None else releases / str(number)
+    with open_folder(folder, publisher) as release:
+        buckets = verify(release, k_members, k_population)
+        asked = ""
+        if keys:
+            canaries = verify_canaries(release, publisher, read_evaluator(keys, releases), datetime.now(UTC))
+            asked = f", {canaries:,} canaries answered"
+        RESULTS.print(f"release {release.manifest.release}: signature and {buckets:,} buckets verified{asked}")
+
+
+@release_app.command("renew")
+def release_renew(keys: Keys, releases: Releases, valid_days: ValidDays = 90) -> None:
+    """Sign the current release anew, for a while longer. Its number and its buckets stay."""
+    from breachcheck import keys as room
+    from breachcheck.ingest.renewal import renew
+    from breachcheck.terminal import RESULTS
+
+    manifest = renew(room.read_steward(keys, releases), releases, timedelta(days=valid_days), datetime.now(UTC))
+    RESULTS.print(f"release {manifest.release}: valid until {manifest.valid_until:%Y-%m-%d %H:%M} UTC")
+
+
+@release_app.command("withdraw")
+def release_withdraw(
+    dataset: Annotated[str, typer.Option("--dataset", help="The breach's short name. It cannot be used again.")],
+    reason: Annotated[
+        list[str], typer.Option("--reason", metavar="LANGUAGE=TEXT", help="Why, in public; once a language.")
+    ],
+    keys: Keys,
+    releases: Releases,
+    ledger: LedgerFile = None,
+    valid_days: ValidDays = 90,
+    k_members: KMembers = 100,
+    k_population: KPopulation = 1000,
+) -> None:
+    """Publish the next release without a dataset, and say so in public. The ledger forgets it."""
+    from breachcheck import keys as room
+    from breachcheck import terminal
+    from breachcheck.ingest.publish import Policy
+    from breachcheck.ingest.withdrawal import withdraw
+    from breachcheck.store.ledger import FILE, Ledger
+    from breachcheck.store.reader import open_release
+
+    steward = room.read_steward(keys, releases)
+    with open_release(releases, steward.publisher_key) as release:
+        parameters = release.manifest.parameters
+    said = dict(one.partition("=")[::2] for one in reason)
+    policy = Policy(k_members, k_population, timedelta(days=valid_days))
+    with Ledger(ledger or keys / FILE, steward, parameters) as book, terminal.watching() as watch:
+        manifest = withdraw(dataset, said, book, steward, releases, policy, datetime.now(UTC), watch)
+    terminal.print_manifest(manifest)
 
 
 @app.command()

@@ -62,6 +62,19 @@ class Settings(BaseSettings):
     trusted_proxies: Proxies = Field(
         (), description="Addresses or networks, by commas, whose `X-Forwarded-For` is believed; nobody's by default"
     )
+    self_check_interval: int = Field(
+        60, ge=1, description="Seconds between two self-checks; sooner after one that failed"
+    )
+    self_check_url: str | None = Field(
+        None,
+        description="Where people reach the whole service, if its roles are apart: the self-check asks there for one "
+        "canary and one stranger, which is two elements of the evaluator's ration a time. By default each process asks "
+        "itself for its own part, outside of any ration",
+    )
+    release_interval: int = Field(5, ge=1, description="Seconds between two looks for a new release in the folder")
+    release_grace: int = Field(
+        120, ge=0, description="Seconds for which buckets of the release before are still served, to checks under way"
+    )
     max_connections: int = Field(
         4_096, ge=16, description="Connections at a time; one more closes the one that waits longest for its request"
     )

@@ -30,6 +30,7 @@ PUBLISHER_PUB: Final = "publisher.pub"
 EVALUATOR_KEY: Final = "evaluator.key"
 SERVICE_SALT: Final = "service.salt"
 RELEASE_NUMBER: Final = "release.number"
+ROTATION_ROOM: Final = 1000  # release numbers left to an epoch that another has begun to follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,18 @@ class StewardKeys:
         """The 32-byte public key that clients pin."""
         return self.publisher.public_key().public_bytes_raw()
 
+    def last_release_number(self) -> int:
+        """Return the highest number that was spent with these keys, or 0.
+
+        Raises:
+            ReleaseError: `keys`: the file is damaged.
+        """
+        path = self.folder / RELEASE_NUMBER
+        try:
+            return int(path.read_text("ascii")) if path.exists() else 0
+        except ValueError:
+            raise ReleaseError("keys", f"{RELEASE_NUMBER} does not hold a number") from None
+
     def spend_release_number(self, present: int) -> int:
         """Return a number above `present` and above all that were ever spent with these keys, and keep it.
 
@@ -56,11 +69,7 @@ class StewardKeys:
             ReleaseError: `keys`: the file is damaged.
         """
         path = self.folder / RELEASE_NUMBER
-        try:
-            last = int(path.read_text("ascii")) if path.exists() else 0
-        except ValueError:
-            raise ReleaseError("keys", f"{RELEASE_NUMBER} does not hold a number") from None
-        number = max(last, present) + 1
+        number = max(self.last_release_number(), present) + 1
         new = path.with_name(f".{RELEASE_NUMBER}")
         with new.open("w", encoding="ascii") as file:
             file.write(f"{number}\n")
@@ -77,10 +86,32 @@ def init(folder: Path) -> StewardKeys:
         ReleaseError: `keys_exist`: a key is there already; none is ever overwritten.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    present = [name for name in (PUBLISHER_KEY, PUBLISHER_PUB, EVALUATOR_KEY, SERVICE_SALT) if (folder / name).exists()]
+    _make(folder, Ed25519PrivateKey.generate())
+    return read_steward(folder)
+
+
+def rotate(old: Path, new: Path) -> StewardKeys:
+    """Begin a new epoch in `new`: another evaluator key and salt, the publisher of `old`.
+
+    Clients keep the publisher key that they pinned, and refuse a release number below one they saw. So the numbers of
+    the new epoch begin ROTATION_ROOM above those of the old, which may still publish until it is left.
+
+    Raises:
+        ReleaseError: `keys_exist`: a key is in `new` already; `keys`: what is in `old` cannot be used.
+    """
+    steward = read_steward(old)
+    new.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(new, steward.publisher)
+    rotated = read_steward(new)
+    rotated.spend_release_number(steward.last_release_number() + ROTATION_ROOM - 1)
+    return rotated
+
+
+def _make(folder: Path, publisher: Ed25519PrivateKey) -> None:
+    names = (PUBLISHER_KEY, PUBLISHER_PUB, EVALUATOR_KEY, SERVICE_SALT, RELEASE_NUMBER)
+    present = [name for name in names if (folder / name).exists()]
     if present:
         raise ReleaseError("keys_exist", f"{folder} already holds {', '.join(present)}")
-    publisher = Ed25519PrivateKey.generate()
     for name, content, mode in (
         (PUBLISHER_KEY, publisher.private_bytes_raw(), 0o600),
         (PUBLISHER_PUB, publisher.public_key().public_bytes_raw(), 0o644),
@@ -92,7 +123,6 @@ def init(folder: Path) -> StewardKeys:
             file.write(content.hex() + "\n")
             file.flush()
             os.fsync(file.fileno())
-    return read_steward(folder)
 
 
 def read_steward(folder: Path, releases: Path | None = None) -> StewardKeys:

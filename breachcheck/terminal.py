@@ -222,3 +222,5 @@ def print_manifest(manifest: Manifest) -> None:
     RESULTS.print(kinds)
     for dataset in manifest.datasets:
         RESULTS.print(f"dataset {dataset.name}: {', '.join(dataset.fields)}", markup=False)
+    for gone in manifest.withdrawn:
+        RESULTS.print(f"withdrawn on {gone.date}: {gone.name}", markup=False)

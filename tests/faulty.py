@@ -142,6 +142,8 @@ class Steward:
                 )
                 for name, fields in FIELDS.items()
             ),
+            canaries=(),
+            withdrawn=(),
         )
         return Release(content, manifest.sign(content, self.publisher), pages)
 

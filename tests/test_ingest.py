@@ -28,7 +28,7 @@ from breachcheck.ingest.publish import Policy
 from breachcheck.ingest.reduce import Evaluate, Shroud
 from breachcheck.ingest.sources.chunk import Rows
 from breachcheck.ingest.sources.open import chunks
-from breachcheck.protocol import entry, oprf
+from breachcheck.protocol import canary, entry, oprf
 from breachcheck.protocol.identifier import KINDS, Identifier
 from breachcheck.protocol.parameters import STANDARD, TESTING_ONLY
 from breachcheck.protocol.slow_hash import slow_hash_bulk
@@ -256,7 +256,8 @@ def test_a_second_dataset_joins_the_first_in_the_next_release(tmp_path: Path) ->
     report = _ingest(tmp_path, second, dataset="two")
     assert report.manifest.release == 2
     assert [dataset.name for dataset in report.manifest.datasets] == ["one", "two"]
-    assert report.manifest.table("social_security").entries_per_bucket == 2  # type: ignore[union-attr]
+    # one person in two datasets, and a canary of each
+    assert report.manifest.table("social_security").entries_per_bucket == 4  # type: ignore[union-attr]
     assert report.manifest.table("social_security").members_min == 1  # type: ignore[union-attr]
 
 
@@ -491,12 +492,15 @@ def _no_half_release(world: World) -> None:
 def test_every_bucket_hides_a_question_among_k(world: World) -> None:
     with reader.open_release(world.releases) as release:
         manifest = release.manifest
+    evaluator = key_room.read_evaluator(world.keys)
     members: defaultdict[str, Counter[int]] = defaultdict(Counter)
     for _, kind, _, locator, _ in _held(world.keys / FILE):
         members[kind][manifest.table(kind).layout.bucket_of(locator)] += 1  # type: ignore[union-attr]
     for table in manifest.kinds:
         counts = [members[table.kind][number] for number in range(table.layout.buckets)]
         assert min(counts) == table.members_min >= 100
+        message = slow_hash_bulk(canary.member(table.kind, "demo", 1), manifest.service_salt, TESTING_ONLY)
+        counts[table.layout.bucket_of(entry.locate(oprf.evaluate(evaluator.sk, message), table.kind))] += 1
         assert max(counts) == table.entries_per_bucket
         assert table.population_min == KINDS[table.kind].population >> table.prefix_bits >= 1000
         # one bit more, and some bucket would hide too few

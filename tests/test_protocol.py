@@ -508,7 +508,7 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
     classes = draw(st.lists(st.text(min_size=1, max_size=10), min_size=1, max_size=32, unique=True))
     known = draw(st.sampled_from(list(SLOW_HASHES.values())))
     slow = {"name": known.name, "algorithm": "argon2id", "version": 19, "memory_kib": known.memory_kib}
-    return {
+    content: dict[str, Any] = {
         "protocol": "breachcheck-v1",
         "suite": "ristretto255-SHA512",
         "release": draw(releases),
@@ -549,6 +549,18 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
             )
         ],
     }
+    content["canaries"] = [
+        {"kind": kind, "dataset": one["name"], "fields": one["fields"]}
+        for one in content["datasets"]
+        for kind in one["kinds"]
+        if one["fields"]
+    ]
+    content["withdrawn"] = [
+        {"name": name, "date": "2026-10-30", "reason": draw(_titles)}
+        for name in draw(st.lists(st.from_regex(r"[A-Z]{3}", fullmatch=True).map(str.lower), max_size=2, unique=True))
+        if name not in {one["name"] for one in content["datasets"]}
+    ]
+    return content
 
 
 @settings(calm, max_examples=60)
@@ -679,6 +691,8 @@ def small(number: int) -> Release:
         "data_classes": [str(data_class) for data_class in DataClass],
         "kinds": tables,
         "datasets": datasets,
+        "canaries": [],
+        "withdrawn": [],
     }
     body = json.dumps(content).encode()
     signed = PUBLISHER.sign(encode("manifest", body)) + body

@@ -574,21 +574,23 @@ def test_a_bucket_server_has_no_key_and_an_evaluator_no_release(world: World, tm
         answer = process.evaluate(ELEMENT)
         assert (answer.status, word(answer)) == (404, "no_evaluator")
         assert process.get("/readyz").json() == {
-            "ready": True, "role": "buckets", "checked": ["release_validity", "pages"], "reasons": [],
+            "ready": True, "role": "buckets", "checked": ["release_validity", "pages", "self_check"], "reasons": [],
+            "self_check": None,
         }  # fmt: skip
     with running(tmp_path, "--keys", world.keys, "--role", "evaluator") as process:
         assert process.evaluate(ELEMENT).status == 200
         for path in ("/v1/manifest", "/v1/releases/1/buckets/phone/000000", "/v1/releases/1/phone.bin", "/v1/breaches",
                      "/v1/breaches/demo", "/v1/dataclasses"):  # fmt: skip
             assert (process.get(path).status, word(process.get(path))) == (404, "no_release")
-        assert process.get("/readyz").json()["checked"] == ["evaluator_key"]
+        assert process.get("/readyz").json()["checked"] == ["evaluator_key", "self_check"]
         assert process.get("/v1/status").json()["release"] is None
 
 
 def test_status_says_what_is_served(full: Process, manifest: Manifest) -> None:
     assert full.get("/livez").json() == {"alive": True}
     assert full.get("/readyz").json() == {
-        "ready": True, "role": "all", "checked": ["release_validity", "pages", "evaluator_key"], "reasons": [],
+        "ready": True, "role": "all", "reasons": [], "self_check": None,
+        "checked": ["release_validity", "pages", "evaluator_key", "self_check"],
     }  # fmt: skip
     status = full.get("/v1/status").json()
     assert (status["role"], status["healthy"], status["reasons"]) == ("all", True, [])
@@ -741,7 +743,7 @@ def test_openapi_describes_every_route_with_its_refusals(full: Process) -> None:
     assert sorted(document["paths"]) == [
         "/livez", "/metrics", "/readyz", "/v1/breaches", "/v1/breaches/{name}", "/v1/dataclasses", "/v1/evaluate",
         "/v1/manifest", "/v1/releases/{release}/buckets/{kind}/{bucket}", "/v1/releases/{release}/{kind}.bin",
-        "/v1/status",
+        "/v1/status", "/v1/withdrawn",
     ]  # fmt: skip
     for reference in re.findall(r'"\$ref": ?"#/components/schemas/(\w+)"', json.dumps(document)):
         assert reference in document["components"]["schemas"]

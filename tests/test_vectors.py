@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from breachcheck.errors import InputError, ProtocolError
 from breachcheck.exposure import Exposed, Flag, NotFound
-from breachcheck.protocol import bucket, client, entry, merkle, messages, oprf
+from breachcheck.protocol import bucket, canary, client, entry, merkle, messages, oprf
 from breachcheck.protocol.encoding import encode, hkdf_expand
 from breachcheck.protocol.identifier import KINDS, Identifier, identify
 from breachcheck.protocol.manifest import Manifest, open_signed, sign
-from breachcheck.protocol.parameters import SLOW_HASHES, STANDARD
+from breachcheck.protocol.parameters import SLOW_HASHES, STANDARD, TESTING_ONLY
 from breachcheck.protocol.server import Evaluator
 from breachcheck.protocol.slow_hash import slow_hash, slow_hash_bulk
 
@@ -30,7 +30,17 @@ Vector = dict[str, Any]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 VECTORS: Final = ROOT / "tests" / "vectors"
-OURS: Final = ("checks", "encoding", "entries", "evaluation", "identifiers", "manifest", "pages", "slow_hash")
+OURS: Final = (
+    "canaries",
+    "checks",
+    "encoding",
+    "entries",
+    "evaluation",
+    "identifiers",
+    "manifest",
+    "pages",
+    "slow_hash",
+)
 
 
 def load(name: str) -> Vector:
@@ -39,7 +49,7 @@ def load(name: str) -> Vector:
 
 
 RFC_9497, RFC_9162, RFC_9496, RFC_9106 = map(load, ("rfc9497", "rfc9162", "ristretto255", "argon2id"))
-CHECKS, ENCODING, ENTRIES, EVALUATION, IDENTIFIERS, MANIFEST, PAGES, SLOW_HASH = map(load, OURS)
+CANARIES, CHECKS, ENCODING, ENTRIES, EVALUATION, IDENTIFIERS, MANIFEST, PAGES, SLOW_HASH = map(load, OURS)
 
 
 def each(vectors: Sequence[Vector], *parts: str) -> pytest.MarkDecorator:
@@ -408,6 +418,41 @@ def test_one_whole_check_has_the_standard_parameters() -> None:
     key = octets(MANIFEST["publisher_key"])
     signed = [octets(CHECKS["manifests"][vector["manifest"]]) for vector in CHECKS["good"]]
     assert STANDARD in {open_signed(one, key).parameters for one in signed}
+
+
+# --- Canaries ---------------------------------------------------------------------------------------------------------
+
+
+@each([vector | {"name": f"{vector['kind']} {vector['canonical']}"} for vector in CANARIES["members"]])
+def test_canary(vector: Vector) -> None:
+    identifier = canary.member(vector["kind"], vector["dataset"], vector["release"])
+    y = canary_output(vector, identifier)
+    payload = entry.Payload(vector["fields"])
+    assert entry.seal(y, vector["dataset"], vector["release"], payload) == octets(vector["entry"])
+    assert entry.find(y, vector["dataset"], vector["release"], octets(vector["entry"])) == payload
+
+
+@each([vector | {"name": f"{vector['kind']} {vector['canonical']}"} for vector in CANARIES["absent"]])
+def test_absent_canary(vector: Vector) -> None:
+    canary_output(vector, canary.absent(vector["kind"], vector["release"]))
+
+
+def canary_output(vector: Vector, identifier: Identifier) -> bytes:
+    """Return the output of a canary, having compared every step on the way to it with the vector."""
+    assert identifier == Identifier(vector["kind"], vector["canonical"])
+    assert encode("slow-hash", vector["kind"].encode(), vector["canonical"].encode()) == octets(vector["password"])
+    s = slow_hash(identifier, octets(CANARIES["service_salt"]), TESTING_ONLY)
+    assert s == octets(vector["slow_hash"])
+    y = oprf.evaluate(octets(CANARIES["secret_key"]), s)
+    assert y == octets(vector["output"])
+    assert entry.locate(y, vector["kind"]) == int(vector["locator"], 16)
+    return y
+
+
+@each([vector | {"name": f"{vector['kind']} {vector['text']}"} for vector in CANARIES["refused"]])
+def test_nobody_can_type_a_canary(vector: Vector) -> None:
+    assert vector["reason"] != "accepted"
+    assert reason_of(lambda: identify(vector["kind"], vector["text"])) == vector["reason"]
 
 
 # --- The files --------------------------------------------------------------------------------------------------------

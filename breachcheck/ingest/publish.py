@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -12,15 +13,27 @@ from pathlib import Path
 from typing import Final
 
 from breachcheck.errors import ProtocolError, ReleaseError
-from breachcheck.exposure import DataClass, Exposed, Flag, NotFound, names_of
+from breachcheck.exposure import DataClass, Exposed, Flag, mask_of, names_of
+from breachcheck.ingest.durable import replace, sync, sync_tree
 from breachcheck.keys import StewardKeys
-from breachcheck.protocol import bucket, client, entry, merkle, messages
+from breachcheck.protocol import bucket, canary, entry, merkle, oprf
 from breachcheck.protocol.bucket import Layout
 from breachcheck.protocol.identifier import KINDS, Identifier
-from breachcheck.protocol.manifest import KindTable, Manifest, SlowHashParameters, open_signed, sign
+from breachcheck.protocol.manifest import (
+    Canary,
+    Dataset,
+    KindTable,
+    Manifest,
+    SlowHashParameters,
+    Withdrawal,
+    open_signed,
+    sign,
+)
 from breachcheck.protocol.parameters import K_MEMBERS, K_POPULATION, MAX_PAGE_LENGTH, SlowHash
+from breachcheck.protocol.slow_hash import slow_hash
 from breachcheck.store import reader
 from breachcheck.store.ledger import Ledger, Sealable
+from breachcheck.store.verify import ask, verify, verify_canaries
 from breachcheck.store.writer import Writer
 
 VALID_FOR: Final = timedelta(days=90)
@@ -55,31 +68,43 @@ def publish(
     now: datetime,
     sample: Sequence[Sample],
     watch: Callable[[str, int, int], None],
+    withdrawal: Withdrawal | None = None,
 ) -> Manifest:
     """Publish the next release of what the ledger holds, and return its manifest.
+
+    What was withdrawn stays listed in every later release. A dataset of the release before that neither the ledger has
+    nor anybody withdrew is an error: none goes without a word.
 
     Until the last rename the folder serves the release it served before; a run that is killed leaves at most a staging
     folder that the next run removes, or a complete release that nothing points to and whose number is not used again.
 
     Raises:
-        ReleaseError: `nothing_to_publish`, `page_length`, `verification`, or what `store.reader` finds wrong.
+        ReleaseError: `nothing_to_publish`, `dataset_missing`, `withdrawn`, `page_length`, `verification`, or what
+            `store.reader` finds wrong.
     """
     releases.mkdir(parents=True, exist_ok=True)
     for left in releases.glob(".staging-*"):
         shutil.rmtree(left)
-    previous = _previous(releases, keys.publisher_key)
+    previous = read_previous(releases, keys.publisher_key)
     datasets, kinds = ledger.datasets(), ledger.kinds()
-    if not kinds:
+    withdrawn = (*(previous.withdrawn if previous else ()), *([withdrawal] if withdrawal else ()))
+    _refuse_silence(previous, datasets, withdrawn)
+    if not kinds and not withdrawn:
         raise ReleaseError("nothing_to_publish", "the ledger holds no identifier")
     number = keys.spend_release_number(max(reader.numbers(releases), default=0))
     stage = releases / f".staging-{number}"
     (stage / reader.PAGES).mkdir(parents=True)
     writer = Writer(stage / reader.DATABASE)
+    canaries = [
+        Canary(kind=kind, dataset=dataset.name, fields=dataset.fields) for dataset in datasets for kind in dataset.kinds
+    ]
     tables = []
     for position, kind in enumerate(kinds):
-        layout, members_min = _layout(ledger, kind, policy, previous)
+        invented = _seal_canaries(canaries, kind, keys, parameters, number)
+        layout, members_min = _layout(ledger, kind, policy, previous, invented)
         watch("publish", position, len(kinds))
-        root = _write_kind(ledger, writer, position, kind, number, layout, stage)
+        sealables = heapq.merge(ledger.sealables(kind), invented, key=lambda one: one.locator)
+        root = _write_kind(sealables, writer, position, kind, number, layout, stage)
         tables.append(
             KindTable(
                 kind=kind,
@@ -102,24 +127,27 @@ def publish(
         data_classes=tuple(map(str, DataClass)),
         kinds=tuple(tables),
         datasets=tuple(datasets),
+        canaries=tuple(canaries),
+        withdrawn=withdrawn,
     )
     writer.close(manifest)
     (stage / reader.MANIFEST).write_bytes(sign(manifest, keys.publisher))
-    _sync_tree(stage)
+    sync_tree(stage)
     with reader.open_folder(stage, keys.publisher_key) as release:
-        _verify(release, keys, now, sample)
+        _verify(release, keys, policy, now, sample)
     watch("publish", len(kinds), len(kinds))
     stage.rename(releases / str(number))
-    _sync(releases)
-    pointer = releases / f".{reader.CURRENT}"
-    pointer.write_text(f"{number}\n", "ascii")
-    _sync(pointer)
-    pointer.rename(releases / reader.CURRENT)
-    _sync(releases)
+    sync(releases)
+    replace(releases / reader.CURRENT, f"{number}\n".encode("ascii"))
     return manifest
 
 
-def _previous(releases: Path, publisher_key: bytes) -> Manifest | None:
+def read_previous(releases: Path, publisher_key: bytes) -> Manifest | None:
+    """Return the manifest of the current release, or None where there is none yet.
+
+    Raises:
+        ReleaseError: `no_release` or `manifest`: what is there is not a release of this publisher.
+    """
     if not (releases / reader.CURRENT).exists():
         return None
     signed = (reader.current(releases) / reader.MANIFEST).read_bytes()
@@ -129,20 +157,60 @@ def _previous(releases: Path, publisher_key: bytes) -> Manifest | None:
         raise ReleaseError("manifest", f"the release before this one: {error}") from None
 
 
-def _layout(ledger: Ledger, kind: str, policy: Policy, previous: Manifest | None) -> tuple[Layout, int]:
+def refuse_withdrawn(manifest: Manifest | None, dataset: str) -> None:
+    """Refuse a name that was withdrawn.
+
+    Raises:
+        ReleaseError: `withdrawn`: what comes under that name again could be taken for what was taken back.
+    """
+    if manifest and any(one.name == dataset for one in manifest.withdrawn):
+        raise ReleaseError("withdrawn", f"a dataset called {dataset} was withdrawn: choose another name")
+
+
+def _refuse_silence(previous: Manifest | None, datasets: Sequence[Dataset], withdrawn: Sequence[Withdrawal]) -> None:
+    for dataset in datasets:
+        refuse_withdrawn(previous, dataset.name)
+    told = {one.name for one in datasets} | {one.name for one in withdrawn}
+    missing = sorted({one.name for one in previous.datasets} - told) if previous else []
+    if missing:
+        raise ReleaseError(
+            "dataset_missing", f"the ledger does not hold {', '.join(missing)}: `release withdraw` says so in public"
+        )
+
+
+def _seal_canaries(
+    canaries: Sequence[Canary], kind: str, keys: StewardKeys, parameters: SlowHash, number: int
+) -> list[Sealable]:
+    invented = []
+    for one in canaries:
+        if one.kind == kind:
+            message = slow_hash(canary.member(kind, one.dataset, number), keys.service_salt, parameters)
+            output = oprf.evaluate(keys.evaluator.sk, message)
+            fields = mask_of(map(DataClass, one.fields))
+            invented.append(Sealable(entry.locate(output, kind), output, one.dataset, fields, Flag.NONE))
+    return sorted(invented)
+
+
+def _layout(
+    ledger: Ledger, kind: str, policy: Policy, previous: Manifest | None, invented: Sequence[Sealable]
+) -> tuple[Layout, int]:
     bits = bucket.widest(KINDS[kind].population, policy.k_population)
     before = previous.table(kind) if previous else None
     if before and not policy.grow:
         bits = min(bits, before.prefix_bits)
+    # Members are people's identifiers alone: a canary hides nobody. As an entry it takes its place like any other.
     bits, members_min = bucket.choose_prefix_bits(ledger.members(kind, bits), policy.k_members)
-    layout = Layout(bits, ledger.fullest(kind, bits))
+    entries = ledger.entries(kind, bits)
+    for one in invented:
+        entries[Layout(bits, 1).bucket_of(one.locator)] += 1
+    layout = Layout(bits, max(entries))
     if layout.page_length > MAX_PAGE_LENGTH:
         raise ReleaseError("page_length", f"{kind}: too many identifiers a bucket; --grow lets prefixes be longer")
     return layout, members_min
 
 
 def _write_kind(
-    ledger: Ledger,
+    sealables: Iterable[Sealable],
     writer: Writer,
     position: int,
     kind: str,
@@ -152,7 +220,7 @@ def _write_kind(
 ) -> bytes:
     leaves: list[bytes] = []
     with (stage / reader.PAGES / f"{kind}.bin").open("xb") as pages:
-        for batch in _batches(_buckets(ledger.sealables(kind), number, layout), layout):
+        for batch in _batches(_buckets(sealables, number, layout), layout):
             digests = [merkle.leaf_hash(entries) for entries in batch]
             writer.buckets(position, len(leaves), digests, batch)
             leaves += digests
@@ -166,7 +234,7 @@ def _write_kind(
         return tree.root
 
 
-def _buckets(sealables: Iterator[Sealable], number: int, layout: Layout) -> Iterator[bytes]:
+def _buckets(sealables: Iterable[Sealable], number: int, layout: Layout) -> Iterator[bytes]:
     reached = 0
     for index, members in groupby(sealables, key=lambda one: layout.bucket_of(one.locator)):
         for _ in range(reached, index):
@@ -192,37 +260,16 @@ def _batches(buckets: Iterator[bytes], layout: Layout) -> Iterator[list[bytes]]:
         yield batch
 
 
-def _verify(release: reader.Release, keys: StewardKeys, now: datetime, sample: Sequence[Sample]) -> None:
-    # A client of our own asks for members and for numbers that cannot be there, as any client would.
+def _verify(
+    release: reader.Release, keys: StewardKeys, policy: Policy, now: datetime, sample: Sequence[Sample]
+) -> None:
+    # A client of our own asks for members, for canaries, and for what cannot be there, as any client would.
+    verify(release, policy.k_members, policy.k_population)
     for one in sample:
-        verdict = _check(release, keys, now, one.identifier)
+        verdict = ask(release, keys.publisher_key, keys.evaluator, now, one.identifier)
         fields = names_of(one.fields)
         if not isinstance(verdict, Exposed) or not any(
             exposure.dataset == one.dataset and set(fields) <= set(exposure.fields) for exposure in verdict.exposures
         ):
             raise ReleaseError("verification", f"a {one.identifier.kind} of the sources is not found in the release")
-    for table in release.manifest.kinds:
-        absent = Identifier(table.kind, f"absent {os.urandom(16).hex()}")
-        if not isinstance(_check(release, keys, now, absent), NotFound):
-            raise ReleaseError("verification", f"a {table.kind} that is in no source is found in the release")
-
-
-def _check(release: reader.Release, keys: StewardKeys, now: datetime, identifier: Identifier) -> Exposed | NotFound:
-    manifest = client.accept_manifest(release.signed, keys.publisher_key, now, last_seen=0)
-    blinded, request = client.start(manifest, identifier)
-    located = client.locate(blinded, keys.evaluator.answer(messages.decode_request(request)))
-    return client.conclude(located, release.page(identifier.kind, located.bucket))
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        _sync(path)
-    _sync(folder)
+    verify_canaries(release, keys.publisher_key, keys.evaluator, now)

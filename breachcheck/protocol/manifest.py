@@ -142,6 +142,22 @@ class Dataset(_Model):
     identifiers_rejected: dict[KindName, dict[str, Count]]
 
 
+class Canary(_Model):
+    """An invented identifier that is sealed in `dataset` with exactly these fields; `protocol.canary` spells it."""
+
+    kind: KindName
+    dataset: DatasetName
+    fields: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Withdrawal(_Model):
+    """A dataset that was taken back: its name is not used again."""
+
+    name: DatasetName
+    date: Date
+    reason: Text
+
+
 class Manifest(_Model):
     """A release, as its steward signed it."""
 
@@ -156,6 +172,8 @@ class Manifest(_Model):
     data_classes: Annotated[tuple[str, ...], Field(max_length=32)]
     kinds: tuple[KindTable, ...]
     datasets: tuple[Dataset, ...]
+    canaries: tuple[Canary, ...]
+    withdrawn: tuple[Withdrawal, ...]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -168,9 +186,25 @@ class Manifest(_Model):
         for dataset in self.datasets:
             if not set(dataset.kinds) <= set(kinds) or not set(dataset.fields) <= set(self.data_classes):
                 raise ValueError("a dataset names a kind or field that the release does not have")
+        self._check_canaries()
+        withdrawn = [one.name for one in self.withdrawn]
+        if len(set(withdrawn)) < len(withdrawn) or set(withdrawn) & set(names):
+            raise ValueError("a dataset was withdrawn twice, or is still there")
         if any(table.layout.page_length > MAX_PAGE_LENGTH for table in self.kinds):
             raise ValueError("a page is longer than the protocol allows")
         return self
+
+    def _check_canaries(self) -> None:
+        datasets = {dataset.name: dataset for dataset in self.datasets}
+        places = [(canary.kind, canary.dataset) for canary in self.canaries]
+        if len(set(places)) < len(places):
+            raise ValueError("a kind and dataset have two canaries")
+        for canary in self.canaries:
+            dataset = datasets.get(canary.dataset)
+            if dataset is None or canary.kind not in dataset.kinds or not set(canary.fields) <= set(dataset.fields):
+                raise ValueError("a canary names a dataset, kind or field that is not there")
+            if len(set(canary.fields)) < len(canary.fields):
+                raise ValueError("a field of a canary stands twice")
 
     @property
     def parameters(self) -> SlowHash:

@@ -14,11 +14,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 
 from breachcheck.errors import ReleaseError
-from breachcheck.protocol.manifest import Dataset
+from breachcheck.protocol.manifest import Dataset, Withdrawal
 from breachcheck.service.answers import IMMUTABLE, OCTETS, REVALIDATED, Answer, Express, unchanged
 from breachcheck.service.problems import RefusedError, documented
 from breachcheck.service.state import Shelf, State, Table
-from breachcheck.store.reader import Release
 
 _LOG = logging.getLogger(__name__)
 
@@ -71,8 +70,9 @@ def _shelf(state: State) -> Shelf:
 
 
 def _table(state: State, release: str, kind: str) -> tuple[Shelf, Table]:
-    shelf = _shelf(state)
-    if release != shelf.number:
+    _shelf(state)
+    shelf = state.shelf_of(release)
+    if shelf is None:
         raise RefusedError("release")
     table = shelf.tables.get(kind)
     if table is None:
@@ -128,7 +128,7 @@ def releases(state: State) -> APIRouter:
         etag = f'"{table.root}-{bucket}"'  # the root commits to the octets
         if unchanged(request, etag):
             return Answer(b"", [IMMUTABLE, (b"etag", etag.encode())], 304)
-        page = _checked(state, shelf.release, kind, number)
+        page = _checked(state, shelf, kind, number)
         return Answer(page, [*table.headers, (b"etag", etag.encode())])
 
     @router.get(
@@ -165,27 +165,29 @@ def releases(state: State) -> APIRouter:
             return Response(status_code=304, headers=headers)
         _keep_one_range(request, table.size)
         # No page is sent unchecked, here neither; a kind's file is read once more for it, off the event loop.
-        await run_in_threadpool(_check_all, state, shelf.release, kind, table.buckets)
+        with shelf.held():
+            await run_in_threadpool(_check_all, state, shelf, kind, table.buckets)
         return FileResponse(shelf.release.pages_path(kind), headers=headers, media_type=OCTETS[1].decode())
 
     return router
 
 
-def _checked(state: State, release: Release, kind: str, number: int) -> bytes:
+def _checked(state: State, shelf: Shelf, kind: str, number: int) -> bytes:
     try:
-        return release.page(kind, number)
+        return shelf.release.page(kind, number)
     except (ReleaseError, OSError):
         state.counts.damaged_pages += 1
-        if state.counts.damaged_pages == 1:
-            _LOG.error("a page is damaged or cannot be read; not ready from now on: verify the release")
+        if not shelf.damaged:
+            shelf.damaged = True
+            _LOG.error("a page is damaged or cannot be read; not ready until the release verifies again")
         raise RefusedError("page_damaged") from None
 
 
-def _check_all(state: State, release: Release, kind: str, buckets: int) -> None:
-    if not release.pages_path(kind).is_file():  # what is open can still be read, but not sent as a file
+def _check_all(state: State, shelf: Shelf, kind: str, buckets: int) -> None:
+    if not shelf.release.pages_path(kind).is_file():  # what is open can still be read, but not sent as a file
         raise RefusedError("page_damaged")
     for number in range(buckets):
-        _checked(state, release, kind, number)
+        _checked(state, shelf, kind, number)
 
 
 def _keep_one_range(request: Request, size: int) -> None:
@@ -244,6 +246,19 @@ class Breach(_Published):
         )
 
 
+class Withdrawn(_Published):
+    """A dataset that an earlier release had and that was taken back. Nothing is checked in it any more."""
+
+    name: str = Field(description="Name; no other dataset gets it", examples=["fund-2024"])
+    withdrawn_date: str = Field(description="Day on which it was taken back", examples=["2026-11-21"])
+    reasons: dict[str, str] = Field(description="Why, by language")
+
+    @classmethod
+    def of(cls, withdrawal: Withdrawal) -> Withdrawn:
+        """Return the published form of a manifest's withdrawal."""
+        return cls(name=withdrawal.name, withdrawn_date=withdrawal.date, reasons=withdrawal.reason)
+
+
 def breaches(state: State) -> APIRouter:
     """Return the routes that describe what a release holds."""
     router = APIRouter(tags=["breaches"])
@@ -254,9 +269,17 @@ def breaches(state: State) -> APIRouter:
         response.headers["cache-control"] = _FRESH
         return [Breach.of(dataset) for dataset in _shelf(state).manifest.datasets]
 
-    @router.get("/v1/breaches/{name}", summary="One breach", responses=documented("no_release", "breach"))
+    @router.get("/v1/withdrawn", summary="Breaches that were taken back", responses=documented("no_release"))
+    async def withdrawn(response: Response) -> list[Withdrawn]:
+        """The files that earlier releases had and this one has not, each with the reason."""
+        response.headers["cache-control"] = _FRESH
+        return [Withdrawn.of(one) for one in _shelf(state).manifest.withdrawn]
+
+    @router.get("/v1/breaches/{name}", summary="One breach", responses=documented("no_release", "breach", "withdrawn"))
     async def one(response: Response, name: _Name) -> Breach:
         """One of the files that a check looks into."""
+        if any(one.name == name for one in _shelf(state).manifest.withdrawn):
+            raise RefusedError("withdrawn")
         dataset = next((dataset for dataset in _shelf(state).manifest.datasets if dataset.name == name), None)
         if dataset is None:
             raise RefusedError("breach")

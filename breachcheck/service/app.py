@@ -120,7 +120,7 @@ def create_app(
     key: Evaluator | None,
     publisher_key: bytes | None = None,
     clock: Callable[[], float] = time.time,
-) -> FastAPI:
+) -> Service:
     """Return the application that serves `release`, and evaluates with `key`, whichever is given.
 
     The 32-byte `publisher_key` is what the pages check the release with; without it they offer no check.

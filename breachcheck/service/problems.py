@@ -72,6 +72,7 @@ TABLE: Final[Mapping[str, Problem]] = {
             "A bucket is named by its number as six hexadecimal digits in lower case.",
         ),
         Problem("breach", 404, "No such breach", "The breaches of this release are listed at /v1/breaches."),
+        Problem("withdrawn", 410, "The breach was taken back", "The reason is listed at /v1/withdrawn."),
         Problem("method", 405, "Not with this method", "The methods allowed here stand in the Allow header."),
         Problem("too_long", 413, "Too long", f"The body may be {MAX_EVALUATION_LENGTH} bytes long."),
         Problem("media_type", 415, "Not JSON", "The Content-Type must be application/json."),

@@ -12,7 +12,7 @@ import socket
 import sys
 import traceback
 from asyncio.events import TimerHandle
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import TracebackType
 from typing import Any, Final
 
@@ -21,13 +21,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from breachcheck.config import Role, Settings
-from breachcheck.errors import InputError, ReleaseError
+from breachcheck.errors import InputError
 from breachcheck.keys import PUBLISHER_PUB, read_evaluator, read_publisher_key
-from breachcheck.protocol.parameters import TESTING_ONLY
 from breachcheck.protocol.server import Evaluator
 from breachcheck.service.app import SECURITY, create_app
 from breachcheck.service.problems import HTTP_REQUEST, MEDIA_TYPE
-from breachcheck.store.reader import Release, open_release
+from breachcheck.service.releases import Follower, open_served
+from breachcheck.service.selfcheck import SelfCheck
+from breachcheck.store.reader import Release
 
 _MAX_HEAD: Final = 64 << 10  # bytes of a request that are not its body
 _MAX_PIPELINED: Final = 32  # requests sent before the first was answered
@@ -44,6 +45,8 @@ _NOT_HTTP: Final = b"".join(
         _BODY,
     ]
 )
+
+Upkeep = Callable[[], Awaitable[list[Coroutine[Any, Any, None]]]]  # called once the service answers: what runs beside
 
 
 # --- Connections ------------------------------------------------------------------------------------------------------
@@ -214,16 +217,27 @@ class Connection(HttpToolsProtocol):
 class _Server(uvicorn.Server):
     """Uvicorn's server; it announces itself in one line, and a signal to stop is not a failure."""
 
-    def __init__(self, config: uvicorn.Config, connections: Connections, announcement: str) -> None:
+    def __init__(self, config: uvicorn.Config, connections: Connections, announcement: str, upkeep: Upkeep) -> None:
         super().__init__(config)
         self.server_state = connections
         self._announcement = announcement
+        self._upkeep = upkeep
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to answer, and say so."""
+        """Begin to answer, check that the answers are right, and say so."""
         await super().startup(sockets)
+        self._tasks = [asyncio.create_task(task) for task in await self._upkeep()]
+        for task in self._tasks:
+            task.add_done_callback(_tell_end)
         sys.stderr.write(f"breachcheck: {self._announcement}\n")
         sys.stderr.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop what runs beside the answers, and finish those."""
+        for task in self._tasks:
+            task.cancel()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -234,6 +248,11 @@ class _Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _tell_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        logging.getLogger(__name__).error("what runs beside the answers has stopped", exc_info=error)
 
 
 class _Formatter(logging.Formatter):
@@ -272,23 +291,20 @@ def _publisher_key(settings: Settings) -> bytes | None:
 
 
 def _open(settings: Settings, publisher_key: bytes | None) -> tuple[Release | None, Evaluator | None]:
-    evaluator = release = None
+    evaluator = None
     if settings.role is not Role.BUCKETS:
         if settings.keys is None:
             raise InputError("settings", f"keys: the role {settings.role} needs the folder of the keys")
         evaluator = read_evaluator(settings.keys, settings.releases)
-    if settings.role is not Role.EVALUATOR:
-        if settings.releases is None:
-            raise InputError("settings", f"releases: the role {settings.role} needs the folder of the releases")
-        release = open_release(settings.releases, publisher_key)
-        if release.manifest.parameters == TESTING_ONLY and not settings.allow_testing_parameters:
-            raise ReleaseError(
-                "testing_parameters",
-                "its parameters are for tests and protect nobody; --allow-testing-parameters serves it all the same",
-            )
-        if evaluator and evaluator.pk != release.manifest.public_key:
-            raise ReleaseError("keys", "the evaluator's key is not the one that the release was made with")
-    return release, evaluator
+    if settings.role is Role.EVALUATOR:
+        return None, evaluator
+    return open_served(settings, publisher_key, evaluator), evaluator
+
+
+def _reached(host: str, port: int) -> str:
+    """Return the URL under which this process reaches itself."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _harden(most: int) -> int:
@@ -315,10 +331,19 @@ def serve(settings: Settings) -> None:
         release, evaluator = _open(settings, publisher_key)
         _log_to_stderr(settings.log_level)
         host, port = listener.getsockname()[:2]
+        app = create_app(settings, release, evaluator, publisher_key)
+        state = app.edge_state
         what = f"release {release.manifest.release}" if release else "evaluations"
         where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+        async def upkeep() -> list[Coroutine[Any, Any, None]]:
+            check = SelfCheck(state, _reached(host, port), publisher_key)
+            await check.once()
+            follower = [Follower(state, publisher_key, check.soon).run()] if release else []
+            return [check.run(), *follower]
+
         config = uvicorn.Config(
-            create_app(settings, release, evaluator, publisher_key),
+            app,
             http=Connection,
             ws="none",
             lifespan="off",
@@ -331,6 +356,5 @@ def serve(settings: Settings) -> None:
             timeout_graceful_shutdown=settings.stop_timeout,
         )
         announcement = f"serving {what} at {where} (role {settings.role})"
-        _Server(config, Connections(settings, most), announcement).run([listener])
-        if release:
-            release.close()
+        _Server(config, Connections(settings, most), announcement, upkeep).run([listener])
+        state.close()

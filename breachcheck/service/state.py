@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -26,14 +28,24 @@ class Table:
     headers: Headers
 
 
+def etag_of(signed: bytes) -> str:
+    """Return the ETag of a signed manifest, which clients compute themselves."""
+    return f'"{sha256(signed).hexdigest()}"'
+
+
 class Shelf:
-    """A release with all that is the same for every request made ready. Replaced as a whole, never changed."""
+    """A release with all that is the same for every request made ready. Replaced as a whole, never changed.
+
+    `damaged` says that a page was not what was published.
+    """
 
     def __init__(self, release: Release) -> None:
+        self.damaged = False
+        self._readers = 0
         self.release = release
         self.manifest = release.manifest
         self.number = str(release.manifest.release)
-        self.etag = f'"{sha256(release.signed).hexdigest()}"'
+        self.etag = etag_of(release.signed)
         self.manifest_headers: Headers = [
             OCTETS,
             length(len(release.signed)),
@@ -50,6 +62,21 @@ class Shelf:
             for table in release.manifest.kinds
         }
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the files open over an `await`."""
+        self._readers += 1
+        try:
+            yield
+        finally:
+            self._readers -= 1
+
+    def close(self) -> bool:
+        """Close the files unless somebody holds them; return whether they are closed."""
+        if not self._readers:
+            self.release.close()
+        return not self._readers
+
 
 @dataclass(slots=True)
 class Counts:
@@ -60,10 +87,17 @@ class Counts:
     evaluations: int = 0
     elements: int = 0
     damaged_pages: int = 0
+    self_checks: Counter[str] = field(default_factory=Counter)  # passed, failed
+    releases: Counter[str] = field(default_factory=Counter)  # that came while serving: taken, refused
 
 
 class State:
-    """One per process. `clock` returns seconds since 1970."""
+    """One per process. `clock` returns seconds since 1970.
+
+    `own_elements` are the blinded elements that the self-check is about to send. Each is uniformly random, known to
+    this process alone and good for one request: to be evaluated outside of the ration, one would have to guess it.
+    `self_check` returns the word for why the last self-check failed, None if it passed; where it is None, none is made.
+    """
 
     def __init__(
         self, settings: Settings, shelf: Shelf | None, evaluator: Evaluator | None, clock: Callable[[], float]
@@ -74,10 +108,37 @@ class State:
         self.clock = clock
         self.ration = Ration(settings.daily_cap, settings.address_cap, clock)
         self.counts = Counts()
+        self.own_elements: set[bytes] = set()
+        self.self_check: Callable[[], str | None] | None = None
+        self._retired: list[tuple[float, Shelf]] = []
+
+    def shelf_of(self, number: str) -> Shelf | None:
+        """Return the current release or one of before, if it has this number and is still served."""
+        served = [self.shelf] if self.shelf else []
+        return next((one for one in (*served, *(shelf for _, shelf in self._retired)) if one.number == number), None)
+
+    def swap(self, shelf: Shelf) -> None:
+        """Serve another release from now on; the buckets of the one before are served for the grace."""
+        if self.shelf:
+            self._retired.insert(0, (time.monotonic() + self.settings.release_grace, self.shelf))
+        self.shelf = shelf
+
+    def forget_retired(self) -> None:
+        """Close the releases whose grace is over."""
+        now = time.monotonic()
+        self._retired = [one for one in self._retired if now < one[0] or not one[1].close()]
+
+    def close(self) -> None:
+        """Close all releases."""
+        for shelf in (self.shelf, *(shelf for _, shelf in self._retired)):
+            if shelf:
+                shelf.release.close()
 
     def checked(self) -> list[str]:
         """Return what `reasons` looked at, in words."""
-        return (["release_validity", "pages"] if self.shelf else []) + (["evaluator_key"] if self.evaluator else [])
+        looked_at = ["release_validity", "pages"] if self.shelf else []
+        looked_at += ["evaluator_key"] if self.evaluator else []
+        return looked_at + (["self_check"] if self.self_check else [])
 
     def reasons(self) -> list[str]:
         """Return why the service must not be used now, in words; none if it may be."""
@@ -88,9 +149,11 @@ class State:
                 reasons.append("release_expired")
             if now < manifest.created - CLOCK_SKEW:
                 reasons.append("release_not_yet_valid")
-            # A damaged page stays damaged: only a service begun anew, whose pages were all verified, is ready again.
-            if self.counts.damaged_pages:
+            # A damaged page stays damaged until the release was opened anew, and so every page verified.
+            if self.shelf.damaged:
                 reasons.append("page_damaged")
             if self.evaluator and self.evaluator.pk != manifest.public_key:
                 reasons.append("evaluator_key")
+        if self.self_check and self.self_check():
+            reasons.append("self_check")
         return reasons

@@ -27,6 +27,11 @@ class Ready(BaseModel):
     role: Role
     checked: list[str] = Field(description="What was looked at", examples=[["release_validity", "pages"]])
     reasons: list[str] = Field(description="Why not; empty when ready", examples=[["release_expired"]])
+    self_check: str | None = Field(
+        description="Why the service's own check fails: a reason of PROTOCOL.md §9.4, `canary_missing` or "
+        "`canary_found`; null when it passes or none is made",
+        examples=[None, "evaluation_proof"],
+    )
 
 
 class Status(BaseModel):
@@ -59,7 +64,13 @@ def operations(state: State) -> APIRouter:
         """Send no one here while this answers 503."""
         reasons = state.reasons()
         response.status_code = 503 if reasons else 200
-        return Ready(ready=not reasons, role=state.settings.role, checked=state.checked(), reasons=reasons)
+        return Ready(
+            ready=not reasons,
+            role=state.settings.role,
+            checked=state.checked(),
+            reasons=reasons,
+            self_check=state.self_check() if state.self_check else None,
+        )
 
     @router.get("/v1/status", summary="What is served", responses=documented())
     async def status() -> Status:
@@ -102,15 +113,25 @@ def _metrics(state: State) -> Iterator[str]:
     yield "# TYPE breachcheck_refusals_total counter"
     for reason, count in sorted(counts.refusals.items()):
         yield f'breachcheck_refusals_total{{reason="{reason}"}} {count}'
+    for name, text, outcomes in (
+        ("self_checks", "Checks that the service made of itself, by outcome.", counts.self_checks),
+        ("new_releases", "Releases found while serving, by what became of them.", counts.releases),
+    ):
+        yield f"# HELP breachcheck_{name}_total {text}"
+        yield f"# TYPE breachcheck_{name}_total counter"
+        for outcome, count in sorted(outcomes.items()):
+            yield f'breachcheck_{name}_total{{outcome="{outcome}"}} {count}'
     for name, text, total in (
-        ("evaluations", "Evaluations answered.", counts.evaluations),
-        ("elements", "Elements evaluated.", counts.elements),
+        ("evaluations", "Evaluations answered, those of the self-check aside.", counts.evaluations),
+        ("elements", "Elements evaluated, those of the self-check aside.", counts.elements),
         ("damaged_pages", "Pages that were not what was published.", counts.damaged_pages),
     ):
         yield f"# HELP breachcheck_{name}_total {text}"
         yield f"# TYPE breachcheck_{name}_total counter"
         yield f"breachcheck_{name}_total {total}"
     gauges = [("ready", "1 if a check can be made here now.", int(not state.reasons()))]
+    if state.self_check:
+        gauges.append(("self_check", "1 if the last self-check passed.", int(state.self_check() is None)))
     if state.shelf:
         manifest = state.shelf.manifest
         left = manifest.valid_until.timestamp() - state.clock()

@@ -120,6 +120,15 @@ class Ledger:
                     "UPDATE run SET description = ? WHERE name = ?", [told.model_dump_json(), past.name]
                 )
 
+    def withdraw(self, dataset: str) -> bool:
+        """Forget all that was read for `dataset`; return whether there was anything."""
+        runs = [past.name for past in self.runs() if past.dataset.name == dataset]
+        with _Transaction(self._database):
+            for name in runs:
+                for table, column in (("exposure", "run"), ("source", "run"), ("run", "name")):
+                    self._database.execute(f"DELETE FROM {table} WHERE {column} = ?", [name])  # noqa: S608
+        return bool(runs)
+
     def gather(self) -> People:
         """Tell people apart, and settle what each identifier shows. What follows here needs it done once."""
         return gather(self._database)
@@ -140,13 +149,15 @@ class Ledger:
             counts[bucket] = members
         return counts
 
-    def fullest(self, kind: str, bits: int) -> int:
-        """Return how many entries the fullest bucket of `kind` has: one for each identifier and dataset."""
+    def entries(self, kind: str, bits: int) -> list[int]:
+        """Return how many entries of `kind` fall into each bucket: one for each identifier and dataset."""
+        counts = [0] * (1 << bits)
         rows = self._database.execute(
-            "SELECT count(*) FROM sealable WHERE kind = ? GROUP BY locator >> ? ORDER BY 1 DESC LIMIT 1",
-            [kind, 64 - bits],
-        ).fetchall()
-        return int(rows[0][0])
+            "SELECT locator >> ?, count(*) FROM sealable WHERE kind = ? GROUP BY ALL", [64 - bits, kind]
+        )
+        for bucket, entries in rows.fetchall():
+            counts[bucket] = entries
+        return counts
 
     def sealables(self, kind: str) -> Iterator[Sealable]:
         """Yield what is known of each identifier in each dataset, in bucket order."""

@@ -108,44 +108,68 @@ def open_folder(folder: Path, publisher_key: bytes | None = None) -> Release:
     Raises:
         ReleaseError: `unreadable`, `manifest`, `schema`, `mismatch`.
     """
-    try:
-        signed = (folder / MANIFEST).read_bytes()
-        manifest = open_signed(signed, publisher_key) if publisher_key else parse(signed[SIGNATURE_LENGTH:])
-    except OSError as error:
-        raise ReleaseError("unreadable", f"{MANIFEST}: {error.strerror}") from None
-    except ProtocolError as error:
-        raise ReleaseError("manifest", str(error)) from None
     pages: dict[str, _Pages] = {}
-    release = Release(folder, signed, manifest, pages)
+    release: Release | None = None
     try:
         with schema.connect(folder / DATABASE, read_only=True) as database:
-            _check_head(database, manifest)
+            number = _check_version(database)
+            # After the version: what another version of this program wrote is no damage, and its manifest may differ.
+            release = Release(folder, *_read_manifest(folder, publisher_key), pages)
+            manifest = release.manifest
+            _check_head(database, number, manifest)
             for position, table in enumerate(manifest.kinds):
                 file = os.open(_pages_path(folder, table.kind), os.O_RDONLY | os.O_CLOEXEC)
                 pages[table.kind] = _Pages(table, file, ())
                 digests = _check_pages(database, position, table, file)
                 pages[table.kind] = _Pages(table, file, digests)
+        return release
     except duckdb.Error as error:
-        release.close()
+        _close(release)
         raise schema.failed(folder / DATABASE, error) from None
     except OSError as error:
-        release.close()
+        _close(release)
         raise ReleaseError("unreadable", f"{PAGES}: {error.strerror}") from None
     except ReleaseError:
-        release.close()
+        _close(release)
         raise
-    return release
+
+
+def _close(release: Release | None) -> None:
+    if release:
+        release.close()
+
+
+def _read_manifest(folder: Path, publisher_key: bytes | None) -> tuple[bytes, Manifest]:
+    try:
+        signed = (folder / MANIFEST).read_bytes()
+        return signed, open_signed(signed, publisher_key) if publisher_key else parse(signed[SIGNATURE_LENGTH:])
+    except OSError as error:
+        raise ReleaseError("unreadable", f"{MANIFEST}: {error.strerror}") from None
+    except ProtocolError as error:
+        raise ReleaseError("manifest", str(error)) from None
 
 
 def _pages_path(folder: Path, kind: str) -> Path:
     return folder / PAGES / f"{kind}.bin"
 
 
-def _check_head(database: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:
+def _check_version(database: duckdb.DuckDBPyConnection) -> int:
     heads = database.execute("SELECT schema_version, number FROM release").fetchall()
-    if len(heads) != 1 or heads[0][0] != schema.SCHEMA_VERSION:
-        raise ReleaseError("schema", f"this version reads schema {schema.SCHEMA_VERSION}")
-    if heads[0][1] != manifest.release:
+    if len(heads) != 1:
+        raise ReleaseError("mismatch", "the database is not of one release")
+    version, number = heads[0]
+    if version != schema.RELEASE_VERSION:
+        whose = "a newer" if version > schema.RELEASE_VERSION else "an older"
+        raise ReleaseError(
+            "schema",
+            f"the release is of schema {version}, which {whose} breachcheck writes; "
+            f"this version reads {schema.RELEASE_VERSION}",
+        )
+    return int(number)
+
+
+def _check_head(database: duckdb.DuckDBPyConnection, number: int, manifest: Manifest) -> None:
+    if number != manifest.release:
         raise ReleaseError("mismatch", "the database and the manifest are of different releases")
     datasets = database.execute("SELECT name, description FROM dataset ORDER BY position").fetchall()
     if datasets != [(dataset.name, dataset.model_dump_json()) for dataset in manifest.datasets]:

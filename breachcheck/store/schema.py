@@ -9,8 +9,8 @@ import duckdb
 
 from breachcheck.errors import ReleaseError
 
-SCHEMA_VERSION: Final = 1  # of a release
-LEDGER_VERSION: Final = 2
+LEDGER_VERSION: Final = 2  # 2 marks rows by their linking identifiers
+RELEASE_VERSION: Final = 2  # 2 has canaries and what was withdrawn in its manifest
 
 RELEASE: Final = """
 CREATE TABLE release (schema_version UINTEGER NOT NULL, number UBIGINT NOT NULL);

@@ -37,7 +37,7 @@ class Writer:
 
     def close(self, manifest: Manifest) -> None:
         """Write what the manifest says, and close the file with nothing left in a log beside it."""
-        self._database.execute("INSERT INTO release VALUES (?, ?)", [schema.SCHEMA_VERSION, manifest.release])
+        self._database.execute("INSERT INTO release VALUES (?, ?)", [schema.RELEASE_VERSION, manifest.release])
         for position, dataset in enumerate(manifest.datasets):
             self._database.execute(
                 "INSERT INTO dataset VALUES (?, ?, ?)", [position, dataset.name, dataset.model_dump_json()]

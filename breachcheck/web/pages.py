@@ -41,6 +41,7 @@ TROUBLES: Final[Mapping[str, str]] = {
     "release_expired": N_("The list of files is out of date. Those who publish it have to renew it."),
     "release_not_yet_valid": N_("The list of files is dated in the future: a clock is wrong."),
     "page_damaged": N_("A part of the files is damaged. It has to be replaced."),
+    "self_check": N_("The service checked itself with invented numbers, and did not get the right answers."),
     "evaluator_key": N_("The service does not have the key that belongs to the list of files."),
 }
 _OTHER_TROUBLE: Final = N_("The service has found a fault of its own.")
@@ -124,6 +125,16 @@ class DatasetView:
 
 
 @dataclass(frozen=True, slots=True)
+class WithdrawalView:
+    """A dataset that was taken back, as the pages tell of it."""
+
+    anchor: str
+    name: str
+    date: Moment
+    reason: Said
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseView:
     """A release as the pages tell of it; `crowds` says of how many numbers a bucket of each kind may hold one."""
 
@@ -131,6 +142,7 @@ class ReleaseView:
     created: Moment
     valid_until: Moment
     datasets: tuple[DatasetView, ...]
+    withdrawn: tuple[WithdrawalView, ...]
     kinds: tuple[str, ...]
     crowds: Mapping[str, str]
 
@@ -196,6 +208,15 @@ def _release(manifest: Manifest, language: Language) -> ReleaseView:
         created=moment(manifest.created),
         valid_until=moment(manifest.valid_until),
         datasets=tuple(_dataset(dataset, language) for dataset in manifest.datasets),
+        withdrawn=tuple(
+            WithdrawalView(
+                anchor=f"file-{one.name}",
+                name=one.name,
+                date=_moment(one.date, language),
+                reason=_said(one.reason, language, _MAX_NOTE),
+            )
+            for one in manifest.withdrawn
+        ),
         kinds=tuple(asked),
         crowds={table.kind: format_decimal(table.population_min, locale=language.locale) for table in tables},
     )

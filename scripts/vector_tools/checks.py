@@ -32,6 +32,7 @@ from vector_tools.manifests import (
     NOW,
     VALID_UNTIL,
     bad_signatures,
+    canaries_of,
     changed,
     dataset,
     kind_table,
@@ -61,17 +62,35 @@ def output_of(kind: str, form: str, parameters: SlowHash = TESTING_ONLY, sk: byt
     return oprf.evaluate(sk, slow_hash(Identifier(kind, form), SALT, parameters))
 
 
+def canaries_in(
+    kind: str, number: int, datasets: Sequence[Vector], parameters: SlowHash
+) -> Iterator[tuple[bytes, bytes]]:
+    for one in canaries_of(datasets):
+        if one["kind"] == kind:
+            y = output_of(kind, f"canary {one['dataset']} {number}", parameters)
+            fields = mask_of([DataClass(name) for name in one["fields"]])
+            yield y, sealed(y, one["dataset"], number, payload_of(fields))
+
+
 def release_of(
     number: int,
     entries_of: Mapping[str, Sequence[tuple[bytes, bytes]]],
     parameters: SlowHash = TESTING_ONLY,
     bits: int = 2,
 ) -> Release:
-    """Build a release of kinds phone, national_id and email in three datasets, from pairs of (y, entry) by kind."""
+    """Build a release of kinds phone, national_id and email in three datasets, from pairs of (y, entry) by kind.
+
+    Its canaries are sealed beside them.
+    """
+    datasets = [
+        dataset("alpha-2025", ["phone", "national_id"], FIELDS),
+        dataset("beta-2024", ["phone", "email"], [DataClass.PHONE_NUMBERS, DataClass.EMAIL_ADDRESSES]),
+        dataset("gamma-2023", ["national_id"], [DataClass.GOVERNMENT_ISSUED_IDS]),
+    ]
     tables, all_pages = [], {}
     for kind in ("phone", "national_id", "email"):
         buckets: list[list[bytes]] = [[] for _ in range(1 << bits)]
-        for y, octets in entries_of.get(kind, ()):
+        for y, octets in (*entries_of.get(kind, ()), *canaries_in(kind, number, datasets, parameters)):
             locator = int.from_bytes(hkdf_expand(y, encode("bucket", kind.encode()), 8), "big")
             buckets[locator >> (64 - bits)].append(octets)
         full = max(4, *map(len, buckets))
@@ -82,11 +101,6 @@ def release_of(
         tree = merkle.Tree(map(merkle.leaf_hash, leaves))
         tables.append(kind_table(kind, bits, full, tree.root))
         all_pages[kind] = [leaf + b"".join(tree.path(i)) for i, leaf in enumerate(leaves)]
-    datasets = [
-        dataset("alpha-2025", ["phone", "national_id"], FIELDS),
-        dataset("beta-2024", ["phone", "email"], [DataClass.PHONE_NUMBERS, DataClass.EMAIL_ADDRESSES]),
-        dataset("gamma-2023", ["national_id"], [DataClass.GOVERNMENT_ISSUED_IDS]),
-    ]
     return Release(manifest(number, tables, datasets, parameters), all_pages)
 
 
@@ -230,6 +244,7 @@ def good_checks() -> Iterator[Vector]:
     every["kinds"] = full.content["kinds"]
     every["data_classes"] = [f"Class {i}" for i in range(32)]
     every["datasets"] = [full.content["datasets"][0] | {"fields": every["data_classes"], "kinds": ["phone"]}]
+    every["canaries"] = canaries_of(every["datasets"])
     whole = exposed(
         10,
         [{"dataset": "alpha-2025", "fields": every["data_classes"], "employer": False, "shared": False}],
@@ -280,18 +295,19 @@ def bad_checks() -> Iterator[Vector]:
         member, "expired and rolled back", "manifest", "manifest_expired", now="2031-01-01T00:00:00Z", last_seen=8
     )
 
+    bare = content | {"canaries": []}
     lacking = sign(
-        text_of(content | {"kinds": content["kinds"][1:], "datasets": [dataset("gamma-2023", ["national_id"], [])]})
+        text_of(bare | {"kinds": content["kinds"][1:], "datasets": [dataset("gamma-2023", ["national_id"], [])]})
     )
     yield bad(member, "kind without a table", "start", "kind_not_indexed", manifest=lacking.hex())
-    unasked = sign(text_of(content | {"datasets": [content["datasets"][2]]}))
+    unasked = sign(text_of(bare | {"datasets": [content["datasets"][2]]}))
     yield bad(member, "kind with a table and no dataset", "start", "kind_not_indexed", manifest=unasked.hex())
     yield bad(
         member,
         "no datasets at all",
         "start",
         "kind_not_indexed",
-        manifest=sign(text_of(content | {"datasets": []})).hex(),
+        manifest=sign(text_of(bare | {"datasets": []})).hex(),
     )
     other_rules = sign(changed(content, "kinds.0.rules", "00" * 32))
     yield bad(member, "rules differ", "start", "identifier_rules", manifest=other_rules.hex())

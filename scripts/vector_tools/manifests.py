@@ -76,7 +76,16 @@ def manifest(release: int, tables: Sequence[Vector], datasets: Sequence[Vector],
         "data_classes": DATA_CLASSES,
         "kinds": list(tables),
         "datasets": list(datasets),
+        "canaries": canaries_of(datasets),
+        "withdrawn": [],
     }
+
+
+def canaries_of(datasets: Sequence[Vector]) -> list[Vector]:
+    """Return one canary a kind and dataset, with all fields of the dataset."""
+    return [
+        {"kind": kind, "dataset": one["name"], "fields": one["fields"]} for one in datasets for kind in one["kinds"]
+    ]
 
 
 def text_of(content: object) -> bytes:
@@ -111,6 +120,8 @@ def _members(content: Vector) -> Iterator[str]:
         ("slow_hash.", content["slow_hash"]),
         ("kinds.0.", content["kinds"][0]),
         ("datasets.0.", content["datasets"][0]),
+        ("canaries.0.", content["canaries"][0]),
+        ("withdrawn.0.", content["withdrawn"][0]),
     ):
         for member in part:
             yield path + member
@@ -173,7 +184,7 @@ def bad_bodies(content: Vector) -> Iterator[tuple[str, bytes, str]]:
         if path not in _VERSIONED:
             yield f"{path} missing", changed(content, path, MISSING), malformed
             yield f"{path} of another type", changed(content, path, {"x": [True]}), malformed
-    for path in ("more", "slow_hash.more", "kinds.0.more", "datasets.0.more"):
+    for path in ("more", "slow_hash.more", "kinds.0.more", "datasets.0.more", "canaries.0.more", "withdrawn.0.more"):
         yield f"a member more: {path}", changed(content, path, 1), malformed
     for value in (0, -1, 2**53, 1.5, "7", None):
         yield f"release {value!r}", changed(content, "release", value), malformed
@@ -232,6 +243,23 @@ def bad_bodies(content: Vector) -> Iterator[tuple[str, bytes, str]]:
         yield f"date {value!r}", changed(content, "datasets.0.date", value), malformed
     for value in ("EN", "e", "english", "en_GB", "en-", ""):
         yield f"language {value!r}", changed(content, "datasets.0.title", {value: "Title"}), malformed
+    canary, withdrawal = content["canaries"][0], content["withdrawn"][0]
+    for name, member, changed_to in (
+        ("of a kind that the dataset does not list", "kind", "email"),
+        ("of a dataset that is not there", "dataset", "beta-2024"),
+        ("of a dataset that was withdrawn", "dataset", withdrawal["name"]),
+        ("without fields", "fields", []),
+        ("with a field that the dataset does not have", "fields", ["Email addresses"]),
+        ("with a field twice", "fields", ["Names", "Names"]),
+    ):
+        yield f"canary {name}", changed(content, f"canaries.0.{member}", changed_to), malformed
+    yield "two canaries of a kind and dataset", changed(content, "canaries", [canary, canary]), malformed
+    yield "a canary of a kind without a table", text_of(content | {"kinds": []}), malformed
+    yield "withdrawn and still there", changed(content, "withdrawn.0.name", "alpha-2025"), malformed
+    yield "withdrawn twice", changed(content, "withdrawn", [withdrawal, withdrawal | {"reason": {}}]), malformed
+    yield "withdrawn on no date", changed(content, "withdrawn.0.date", None), malformed
+    yield "withdrawn on a date in words", changed(content, "withdrawn.0.date", "yesterday"), malformed
+    yield "withdrawn for a reason in no language", changed(content, "withdrawn.0.reason", "a mistake"), malformed
     yield "title is a string", changed(content, "datasets.0.title", "Title"), malformed
     yield "title in a language is null", changed(content, "datasets.0.title", {"en": None}), malformed
 
@@ -264,6 +292,7 @@ def minimal() -> Vector:
     classes = [DataClass.PHONE_NUMBERS, DataClass.NAMES]
     content = manifest(7, [kind_table("phone", 2, 2, root)], [dataset("alpha-2025", ["phone"], classes)], TESTING_ONLY)
     content["datasets"][0]["title"] = {"fr": "Données"}
+    content["withdrawn"] = [{"name": "old-2024", "date": "2026-10-30", "reason": {"en": "It was not what it said."}}]
     return content | {"data_classes": [str(data_class) for data_class in classes]}
 
 
@@ -276,10 +305,16 @@ def manifests() -> Vector:
         ("white space", json.dumps(content, indent=2).encode() + b"\r\n\t "),
         ("members in another order", text_of(dict(reversed(content.items())))),
         ("escapes", json.dumps(content, ensure_ascii=True).encode()),
-        ("no kinds, no datasets", text_of(content | {"kinds": [], "datasets": []})),
-        ("no data classes", text_of(content | {"data_classes": [], "kinds": [], "datasets": []})),
+        ("no kinds, no datasets", text_of(content | {"kinds": [], "datasets": [], "canaries": []})),
+        ("no data classes", text_of(content | {"data_classes": [], "kinds": [], "datasets": [], "canaries": []})),
+        ("no canaries, nothing withdrawn", text_of(content | {"canaries": [], "withdrawn": []})),
+        ("canary with one of two fields", changed(content, "canaries.0.fields", ["Names"])),
+        (
+            "withdrawn in a year, no reason",
+            changed(content, "withdrawn", [{"name": "x", "date": "2025", "reason": {}}]),
+        ),
         ("highest release", changed(content, "release", 2**53 - 1)),
-        ("an unknown kind", changed(content | {"datasets": []}, "kinds.0.kind", "national_id+phone")),
+        ("an unknown kind", changed(content | {"datasets": [], "canaries": []}, "kinds.0.kind", "national_id+phone")),
         ("date null", changed(content, "datasets.0.date", None)),
         ("date of a month", changed(content, "datasets.0.date", "2025-04")),
         ("longest page", changed(content, "kinds.0.entries_per_bucket", 699_048)),

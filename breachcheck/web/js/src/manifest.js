@@ -33,14 +33,24 @@ import { deepFreeze } from './verdict.js';
  */
 
 /**
+ * An invented identifier that stands in a dataset with these fields. PROTOCOL §8.4.
+ * @typedef {{readonly kind: string, readonly dataset: string, readonly fields: readonly string[]}} Canary
+ */
+
+/** @typedef {{readonly name: string, readonly date: string, readonly reason: Text}} Withdrawal */
+
+/**
  * @typedef {{readonly protocol: string, readonly suite: string, readonly release: number, readonly created: string,
  *   readonly valid_until: string, readonly service_salt: string, readonly slow_hash: SlowHashParameters,
  *   readonly public_key: string, readonly data_classes: readonly string[], readonly kinds: readonly Table[],
- *   readonly datasets: readonly Dataset[]}} Manifest
+ *   readonly datasets: readonly Dataset[], readonly canaries: readonly Canary[],
+ *   readonly withdrawn: readonly Withdrawal[]}} Manifest
  */
 
 const isCount = isInteger(0, Number.MAX_SAFE_INTEGER);
 const isKind = matches(/^[a-z][a-z0-9_+]{0,63}$/);
+const isName = matches(/^[a-z0-9][a-z0-9._-]{0,63}$/);
+const isDate = matches(/^[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?$/);
 const isTranslated = mapOf(matches(/^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$/), isText);
 const isTime = (/** @type {unknown} */ value) => typeof value === 'string' && seconds(value) !== null;
 
@@ -74,7 +84,7 @@ const hasTypes = objectOf({
   ),
   datasets: listOf(
     objectOf({
-      name: matches(/^[a-z0-9][a-z0-9._-]{0,63}$/),
+      name: isName,
       title: isTranslated,
       date: (value) => value === null || isDate(value),
       source_note: isTranslated,
@@ -87,8 +97,9 @@ const hasTypes = objectOf({
       identifiers_rejected: mapOf(isKind, mapOf(isText, isCount)),
     }),
   ),
+  canaries: listOf(objectOf({ kind: isKind, dataset: isName, fields: listOf(isText, 1) })),
+  withdrawn: listOf(objectOf({ name: isName, date: isDate, reason: isTranslated })),
 });
-const isDate = matches(/^[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?$/);
 
 /**
  * Check a signed manifest and return what it says. PROTOCOL §8.3, checks 1 to 8, in that order.
@@ -129,15 +140,23 @@ export function readManifest(signed, publisherKey, now) {
  * Return whether the members of a manifest agree with each other. PROTOCOL §8.2.
  * @param {Manifest} manifest
  */
-function isConsistent({ data_classes, kinds, datasets }) {
+function isConsistent({ data_classes, kinds, datasets, canaries, withdrawn }) {
   const names = kinds.map(({ kind }) => kind);
+  const withdrawnNames = withdrawn.map(({ name }) => name);
   return (
     isDistinct(data_classes) &&
     isDistinct(names) &&
     isDistinct(datasets.map(({ name }) => name)) &&
     kinds.every((table) => pageLength(table.entries_per_bucket, table.prefix_bits) <= parameters.MAX_PAGE) &&
     datasets.every((dataset) => dataset.fields.every((field) => data_classes.includes(field))) &&
-    datasets.every((dataset) => dataset.kinds.every((kind) => names.includes(kind)))
+    datasets.every((dataset) => dataset.kinds.every((kind) => names.includes(kind))) &&
+    isDistinct(canaries.map(({ kind, dataset }) => `${kind} ${dataset}`)) &&
+    canaries.every(({ kind, dataset, fields }) => {
+      const of = datasets.find(({ name }) => name === dataset);
+      return of?.kinds.includes(kind) && isDistinct(fields) && fields.every((field) => of.fields.includes(field));
+    }) &&
+    isDistinct(withdrawnNames) &&
+    datasets.every(({ name }) => !withdrawnNames.includes(name))
   );
 }
 

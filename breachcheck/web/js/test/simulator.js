@@ -139,6 +139,8 @@ export class Steward {
         identifiers_rejected: { phone: { format: 2 } },
         ...dataset,
       })),
+      canaries: [],
+      withdrawn: [],
     });
     return { release, manifest, signed: this.sign(manifest), pages };
   }

@@ -207,6 +207,19 @@ test('manifest: refused', () => {
   }
 });
 
+test('canaries: hashed like any identifier, and nobody can type one', () => {
+  const { service_salt, parameters, members, absent, refused } = vectors('canaries');
+  for (const { kind, canonical: form, slow_hash } of [...members, ...absent]) {
+    assert.equal(bytesToHex(slowHash(kind, form, service_salt, parameters)), slow_hash, form);
+  }
+  for (const { output, dataset, release, fields, entry } of members) {
+    assert.deepEqual(findEntry(hex(entry), hex(output), dataset, release), { fields, employer: false }, dataset);
+  }
+  for (const { kind, text, reason } of refused) {
+    assert.equal(reasonOf(() => canonical(kind, text)), reason, `${kind} ${text}`);
+  }
+});
+
 /** The verdict of a whole check, in the words of the vectors, and the stage at which it ended. */
 function outcome(vector, manifests) {
   let stage = 'identifier';
