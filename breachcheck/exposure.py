@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntFlag, StrEnum
 from typing import Self
 
@@ -76,6 +76,21 @@ class Unchecked:
     kinds: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of a checked dataset could be read: its rows, and cells of the asked kind that were no identifier."""
+
+    dataset: str
+    rows_read: int
+    rows_accepted: int
+    identifiers_rejected: int
+
+    @property
+    def rows_unread(self) -> int:
+        """How many rows held no identifier that could be read."""
+        return self.rows_read - self.rows_accepted
+
+
 class Reason(StrEnum):
     """Why a check could not conclude. The words are the protocol's: the same in every client."""
 
@@ -133,6 +148,8 @@ class Exposed:
     exposures: tuple[Exposure, ...]
     checked: tuple[str, ...]
     unchecked: tuple[Unchecked, ...]
+    # One for each dataset in `checked`, as the manifest says. No part of what was concluded.
+    coverage: tuple[Coverage, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +159,8 @@ class NotFound:
     release: int
     checked: tuple[str, ...]
     unchecked: tuple[Unchecked, ...]
+    # One for each dataset in `checked`, as the manifest says. No part of what was concluded.
+    coverage: tuple[Coverage, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

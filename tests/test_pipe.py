@@ -16,6 +16,7 @@ import pytest
 from breachcheck import Client, Exposed, NotFound, cli
 from breachcheck.errors import InputError, ReleaseError
 from breachcheck.protocol.identifier import KINDS
+from breachcheck.store.reader import open_release
 from breachcheck.synth import nonmember
 from tests.world import BREACHCHECK, World, run
 
@@ -98,6 +99,7 @@ def test_check_prints_json_as_others_script_against_it(world: World, service: st
         "breaches": [{"dataset": "demo", "fields": answer["exposed"], "employer": False, "shared": False}],
         "checked": ["demo"],
         "unchecked": [],
+        "coverage": [covered(world)],
     }
     assert done.stderr == ""
 
@@ -261,3 +263,16 @@ def test_the_demo_runs_and_its_printed_answer_is_right(tmp_path: Path) -> None:
     spelled = next(line for line in done.stdout.splitlines() if line.startswith("phone: ")).removeprefix("phone: ")
     [answer] = [one for one in answers if (one["kind"], one["identifier"]) == ("phone", spelled)]
     assert printed == f"  demo: {', '.join(answer['exposed'])}"
+
+
+def covered(world: World) -> dict[str, object]:
+    """Return what must be said of how much of the world's file could be read, for the kind of the first answer."""
+    with open_release(world.releases) as release:
+        [dataset] = release.manifest.datasets
+    cells = dataset.identifiers_rejected.get(world.answers()[0]["kind"], {})
+    return {
+        "dataset": "demo",
+        "rows_read": dataset.rows_read,
+        "rows_accepted": dataset.rows_accepted,
+        "identifiers_rejected": sum(cells.values()),
+    }

@@ -24,13 +24,20 @@
  */
 
 /**
+ * How much of a checked dataset could be read: its rows, and cells of the asked kind that were no identifier.
+ * @typedef {{readonly dataset: string, readonly rows_read: number, readonly rows_accepted: number,
+ *   readonly identifiers_rejected: number}} Coverage
+ */
+
+/**
  * @typedef {{readonly type: 'exposed', readonly release: number, readonly exposures: readonly Exposure[],
- *   readonly checked: readonly string[], readonly unchecked: readonly Unchecked[]}} Exposed
+ *   readonly checked: readonly string[], readonly unchecked: readonly Unchecked[],
+ *   readonly coverage: readonly Coverage[]}} Exposed
  */
 
 /**
  * @typedef {{readonly type: 'not_found', readonly release: number, readonly checked: readonly string[],
- *   readonly unchecked: readonly Unchecked[]}} NotFound
+ *   readonly unchecked: readonly Unchecked[], readonly coverage: readonly Coverage[]}} NotFound
  */
 
 /**
