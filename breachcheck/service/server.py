@@ -29,6 +29,7 @@ from breachcheck.service.app import SECURITY, create_app
 from breachcheck.service.problems import HTTP_REQUEST, MEDIA_TYPE
 from breachcheck.store.reader import Release, open_release
 
+_LOG: Final = logging.getLogger(__name__)
 _MAX_HEAD: Final = 64 << 10  # bytes of a request that are not its body
 _MAX_PIPELINED: Final = 32  # requests sent before the first was answered
 _STALL: Final = 30  # seconds in which a reader must have taken something of its answer
@@ -314,6 +315,12 @@ def serve(settings: Settings) -> None:
         publisher_key = _publisher_key(settings)
         release, evaluator = _open(settings, publisher_key)
         _log_to_stderr(settings.log_level)
+        if release and publisher_key is None:
+            _LOG.warning(
+                "no publisher's key, so the pages offer no check: put %s into the key folder, or name it with %s",
+                PUBLISHER_PUB,
+                "--publisher-key",
+            )
         host, port = listener.getsockname()[:2]
         what = f"release {release.manifest.release}" if release else "evaluations"
         where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
