@@ -138,6 +138,7 @@ class Reason(StrEnum):
     BUCKET_PROOF = "bucket_proof", "the bucket is not the one the steward published"
     ENTRY_MALFORMED = "entry_malformed", "the entry found cannot be read"
     CLIENT_FAULT = "client_fault", "this client could not carry out the check"
+    CLIENT_ALTERED = "client_altered", "a part of this client is missing, or is not what it was made with"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@
  *   | 'manifest_signature' | 'manifest_version' | 'manifest_parameters' | 'manifest_expired' | 'manifest_not_yet_valid'
  *   | 'release_rolled_back' | 'release_changed' | 'release_memory' | 'kind_not_indexed' | 'identifier_rules'
  *   | 'evaluation_malformed' | 'evaluation_proof' | 'bucket_length' | 'bucket_proof' | 'entry_malformed'
- *   | 'client_fault'} Reason
+ *   | 'client_fault' | 'client_altered'} Reason
  */
 
 /**
