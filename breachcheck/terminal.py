@@ -130,7 +130,9 @@ def print_verdict(verdict: Verdict) -> None:
                 if one.employer:
                     RESULTS.print("    It stands there as an employer's contact.")
                 if one.shared:
-                    RESULTS.print("    It stands in rows about several people: these are the fields of its own rows alone.")
+                    RESULTS.print(
+                        "    It stands in rows about several people: these are the fields of its own rows alone."
+                    )
             RESULTS.print("These fields appear in the file beside this identifier. That does not say they were true.")
             _print_searched_in_vain(verdict)
             _print_unchecked(verdict.unchecked)
@@ -142,7 +144,7 @@ def print_verdict(verdict: Verdict) -> None:
         case Undetermined():
             RESULTS.print("We could not check. This is not a result.")
             RESULTS.print(f"  {verdict.reason.meaning} ({verdict.reason.value})", markup=False)
-            if verdict.retry_after is not None:
+            if verdict.retry_after:
                 RESULTS.print(f"  Try again in {verdict.retry_after} seconds.")
         case _:
             assert_never(verdict)

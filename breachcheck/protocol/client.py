@@ -126,9 +126,7 @@ def conclude(state: Located, answer: bytes) -> Exposed | NotFound:
             if payload.fields >> len(manifest.data_classes) or not set(fields) <= set(dataset.fields):
                 raise ProtocolError(Reason.ENTRY_MALFORMED, "a field that the manifest does not have")
             flags = payload.flags
-            exposures.append(
-                Exposure(dataset.name, fields, bool(flags & Flag.EMPLOYER), bool(flags & Flag.SHARED))
-            )
+            exposures.append(Exposure(dataset.name, fields, bool(flags & Flag.EMPLOYER), bool(flags & Flag.SHARED)))
     if exposures:
         return Exposed(manifest.release, tuple(exposures), tuple(checked), tuple(unchecked), tuple(coverage))
     return NotFound(manifest.release, tuple(checked), tuple(unchecked), tuple(coverage))
