@@ -13,7 +13,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from breachcheck.errors import BreachcheckError, InputError, ProtocolError, ReleaseError, TransportError
-from breachcheck.exposure import DataClass, Exposed, Exposure, NotFound, Reason, Unchecked, Undetermined, Verdict
+from breachcheck.exposure import (
+    Coverage,
+    DataClass,
+    Exposed,
+    Exposure,
+    NotFound,
+    Reason,
+    Unchecked,
+    Undetermined,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from breachcheck.client import Client
@@ -21,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BreachcheckError",
     "Client",
+    "Coverage",
     "DataClass",
     "Exposed",
     "Exposure",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntFlag, StrEnum
 from typing import Self
 
@@ -76,6 +76,21 @@ class Unchecked:
     kinds: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of a checked dataset could be read: its rows, and cells of the asked kind that were no identifier."""
+
+    dataset: str
+    rows_read: int
+    rows_accepted: int
+    identifiers_rejected: int
+
+    @property
+    def rows_unread(self) -> int:
+        """How many rows held no identifier that could be read."""
+        return self.rows_read - self.rows_accepted
+
+
 class Reason(StrEnum):
     """Why a check could not conclude. The words are the protocol's: the same in every client."""
 
@@ -123,6 +138,7 @@ class Reason(StrEnum):
     BUCKET_PROOF = "bucket_proof", "the bucket is not the one the steward published"
     ENTRY_MALFORMED = "entry_malformed", "the entry found cannot be read"
     CLIENT_FAULT = "client_fault", "this client could not carry out the check"
+    CLIENT_ALTERED = "client_altered", "a part of this client is missing, or is not what it was made with"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +149,8 @@ class Exposed:
     exposures: tuple[Exposure, ...]
     checked: tuple[str, ...]
     unchecked: tuple[Unchecked, ...]
+    # One for each dataset in `checked`, as the manifest says. No part of what was concluded.
+    coverage: tuple[Coverage, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +160,8 @@ class NotFound:
     release: int
     checked: tuple[str, ...]
     unchecked: tuple[Unchecked, ...]
+    # One for each dataset in `checked`, as the manifest says. No part of what was concluded.
+    coverage: tuple[Coverage, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from rich.console import Console
@@ -15,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from breachcheck.errors import InputError, ReleaseError
-from breachcheck.exposure import Exposed, NotFound, Unchecked, Undetermined, Verdict
+from breachcheck.exposure import Coverage, Exposed, NotFound, Unchecked, Undetermined, Verdict
 from breachcheck.protocol.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -116,8 +117,9 @@ def verdict_json(verdict: Verdict | InputError) -> str:
             content |= {"verdict": "invalid", "reason": verdict.reason}
         case _:
             assert_never(verdict)
-    content["unchecked"] = []
+    content["unchecked"] = content["coverage"] = []
     if isinstance(verdict, Exposed | NotFound):
+        content["coverage"] = [asdict(one) for one in verdict.coverage]
         content["unchecked"] = [{"dataset": one.dataset, "kinds": one.kinds} for one in verdict.unchecked]
     return json.dumps(content)
 
@@ -134,23 +136,40 @@ def print_verdict(verdict: Verdict) -> None:
                 if one.shared:
                     RESULTS.print("    Several people have it: these are the fields of its own rows alone.")
             RESULTS.print("These fields appear in the file beside this identifier. That does not say they were true.")
+            _print_searched_in_vain(verdict)
             _print_unchecked(verdict.unchecked)
         case NotFound():
             RESULTS.print(f"Not found in: {', '.join(verdict.checked)} (release {verdict.release}).", markup=False)
+            _print_unread(verdict.coverage)
             RESULTS.print("It may still be in files that were not checked.")
             _print_unchecked(verdict.unchecked)
         case Undetermined():
             RESULTS.print("We could not check. This is not a result.")
             RESULTS.print(f"  {verdict.reason.meaning} ({verdict.reason.value})", markup=False)
-            if verdict.retry_after is not None:
+            if verdict.retry_after:
                 RESULTS.print(f"  Try again in {verdict.retry_after} seconds.")
         case _:
             assert_never(verdict)
 
 
+def _print_searched_in_vain(verdict: Exposed) -> None:
+    found = {one.dataset for one in verdict.exposures}
+    if others := [name for name in verdict.checked if name not in found]:
+        RESULTS.print(f"Also searched, and not found there: {', '.join(others)}.", markup=False)
+        _print_unread(tuple(one for one in verdict.coverage if one.dataset in others))
+
+
+def _print_unread(coverage: tuple[Coverage, ...]) -> None:
+    for one in coverage:
+        unread = [(one.rows_unread, "rows"), (one.identifiers_rejected, "cells of this kind")]
+        if parts := [f"{count:,} {what}" for count, what in unread if count]:
+            RESULTS.print(f"  {one.dataset}: {' and '.join(parts)} could not be read.", markup=False)
+
+
 def _print_unchecked(unchecked: tuple[Unchecked, ...]) -> None:
     for one in unchecked:
-        RESULTS.print(f"Not checked: {one.dataset}. It can be asked by {', '.join(one.kinds)}.", markup=False)
+        how = f"It can be asked by {', '.join(one.kinds)}." if one.kinds else "It cannot be asked by any kind."
+        RESULTS.print(f"Not checked: {one.dataset}. {how}", markup=False)
 
 
 def print_report(report: Report) -> None:

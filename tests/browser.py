@@ -160,6 +160,30 @@ def limiting(_: Answer, __: bytes) -> Answer:
     return Answer(429, (("Content-Type", "application/problem+json"), ("Retry-After", "2400")), b"{}")
 
 
+def limiting_for(retry_after: str) -> Fault:
+    """Say 429 with this Retry-After."""
+    headers = (("Content-Type", "application/problem+json"), ("Retry-After", retry_after))
+    return lambda _, __: Answer(429, headers, b"{}")
+
+
+def missing(_: Answer, __: bytes) -> Answer:
+    """Say 404."""
+    return Answer(404, (("Content-Type", "application/problem+json"),), b"{}")
+
+
+@contextmanager
+def stalling() -> Iterator[Fault]:
+    """Yield a fault that says nothing until the end of the block."""
+    over = threading.Event()
+
+    def fault(answer: Answer, _: bytes) -> Answer:
+        over.wait()
+        return answer
+
+    yield fault
+    over.set()
+
+
 def portal(_: Answer, __: bytes) -> Answer:
     """Answer as the welcome page of a network does."""
     return Answer(200, (("Content-Type", "text/html"),), b"<h1>Welcome. 0 results. Please log in</h1>")
@@ -177,6 +201,20 @@ def resigned(publisher: Ed25519PrivateKey, age: timedelta | None = None) -> Faul
         honest = manifest.parse(answer.body[manifest.SIGNATURE_LENGTH :])
         dates = {"created": honest.created - age, "valid_until": honest.valid_until - age} if age else {}
         return replace(answer, body=manifest.sign(honest.model_copy(update=dates), publisher))
+
+    return fault
+
+
+def rejecting(publisher: Ed25519PrivateKey, dataset: str, cells: Mapping[str, Mapping[str, int]]) -> Fault:
+    """Sign the manifest as if these cells of a dataset had been no identifiers."""
+
+    def fault(answer: Answer, _: bytes) -> Answer:
+        honest = manifest.parse(answer.body[manifest.SIGNATURE_LENGTH :])
+        datasets = tuple(
+            one.model_copy(update={"identifiers_rejected": cells} if one.name == dataset else {})
+            for one in honest.datasets
+        )
+        return replace(answer, body=manifest.sign(honest.model_copy(update={"datasets": datasets}), publisher))
 
     return fault
 

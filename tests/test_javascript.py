@@ -29,7 +29,9 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "scripts"))
 import build_web
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
-SCRIPT_LIMIT = 30_000  # octets over the wire, of all scripts together
+# Octets over the wire, of all scripts together. Browsers take Brotli over HTTPS alone; what they get over HTTP is for
+# trials.
+SCRIPT_LIMITS = {"br": 30_000, "gz": 33_000}
 
 
 @pytest.fixture(scope="session")
@@ -79,9 +81,10 @@ def test_bundles_are_what_their_names_and_digests_say(assets: dict[str, dict[str
     assert there == {"assets.json", build_web.STAMP.name} | files | compressed
 
 
-def test_bundles_are_small(assets: dict[str, dict[str, str]]) -> None:
-    sizes = [(build_web.DIST / f"{asset['file']}.br").stat().st_size for asset in assets.values()]
-    assert sum(sizes) <= SCRIPT_LIMIT
+@pytest.mark.parametrize("coding", SCRIPT_LIMITS)
+def test_bundles_are_small(coding: str, assets: dict[str, dict[str, str]]) -> None:
+    sizes = [(build_web.DIST / f"{asset['file']}.{coding}").stat().st_size for asset in assets.values()]
+    assert sum(sizes) <= SCRIPT_LIMITS[coding]
 
 
 def test_bundles_need_no_more_than_the_content_security_policy_allows(assets: dict[str, dict[str, str]]) -> None:

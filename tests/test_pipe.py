@@ -16,6 +16,7 @@ import pytest
 from breachcheck import Client, Exposed, NotFound, cli
 from breachcheck.errors import InputError, ReleaseError
 from breachcheck.protocol.identifier import KINDS
+from breachcheck.store.reader import open_release
 from breachcheck.synth import nonmember
 from tests.world import BREACHCHECK, LEAKED_KINDS, World, run, serving
 
@@ -98,6 +99,7 @@ def test_check_prints_json_as_others_script_against_it(world: World, service: st
         "breaches": [{"dataset": "demo", "fields": answer["exposed"], "employer": False, "shared": False}],
         "checked": ["demo"],
         "unchecked": [],
+        "coverage": [covered(world)],
     }
     assert done.stderr == ""
 
@@ -289,3 +291,16 @@ def test_who_asks_by_any_number_learns_what_every_file_holds_of_them(two_files: 
             assert any(one.shared for one in verdict.exposures) == answer.get("shared", False)
             linked += answer["kind"] == "social_security" and "bank" in answer["breaches"]
     assert linked > 300, "nobody was found in the second file by a number that does not stand in it"
+
+
+def covered(world: World) -> dict[str, object]:
+    """Return what must be said of how much of the world's file could be read, for the kind of the first answer."""
+    with open_release(world.releases) as release:
+        [dataset] = release.manifest.datasets
+    cells = dataset.identifiers_rejected.get(world.answers()[0]["kind"], {})
+    return {
+        "dataset": "demo",
+        "rows_read": dataset.rows_read,
+        "rows_accepted": dataset.rows_accepted,
+        "identifiers_rejected": sum(cells.values()),
+    }

@@ -975,7 +975,8 @@ def test_connections_broken_in_the_middle_leave_no_trace(full: Process) -> None:
 def test_a_signal_stops_it_cleanly_whoever_is_connected(
     world: World, tmp_path: Path, phones: bytes, number: signal.Signals
 ) -> None:
-    with running(tmp_path, "--releases", world.releases, "--role", "buckets") as process, ExitStack() as stack:
+    served = ("--releases", world.releases, "--role", "buckets", "--publisher-key", world.publisher)
+    with running(tmp_path, *served) as process, ExitStack() as stack:
         for half in HALF_REQUESTS:
             stack.enter_context(process.connect()).sendall(half)
         reader = stack.enter_context(process.connect())

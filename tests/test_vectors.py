@@ -394,6 +394,7 @@ def as_json(verdict: Exposed | NotFound) -> Vector:
         ],
         "checked": list(verdict.checked),
         "unchecked": [{"dataset": one.dataset, "kinds": list(one.kinds)} for one in verdict.unchecked],
+        "coverage": [dataclasses.asdict(one) for one in verdict.coverage],
     }
 
 

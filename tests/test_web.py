@@ -20,6 +20,7 @@ import urllib3
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from playwright.sync_api import Browser, expect
 
@@ -28,6 +29,7 @@ from breachcheck.exposure import DataClass, Reason
 from breachcheck.keys import read_steward
 from breachcheck.protocol.identifier import KINDS
 from breachcheck.protocol.manifest import Manifest
+from breachcheck.store.reader import open_release
 from breachcheck.synth import nonmember
 from breachcheck.web import words
 from breachcheck.web.languages import discover, negotiate
@@ -72,7 +74,12 @@ AN_EMPLOYERS: Final = (
 )
 STILL_ELSEWHERE: Final = (
     "It may still be in others, or in a part of these files that could not be read, "
-    "or they may hold another number of yours."
+    "or they may hold another number or address of yours."
+)
+UNFINISHED: Final = "Digits are missing. Type the zeros at the beginning too."
+STILL_IN_PARTS: Final = (
+    "It may still be in a part of these files that could not be read, or they may hold another number or address of "
+    "yours."
 )
 FUND: Final = {"ar": "صندوق الضمان", "fr": "Caisse sociale", "en": "Social fund"}
 REGISTRY: Final = {"ar": "سجل الشركات", "fr": "Registre d’entreprises", "en": "Company register"}
@@ -214,19 +221,28 @@ def test_an_employers_contact_is_told_apart(tag: str, visit: Visit) -> None:
     assert REGISTRY[tag] in text
     assert "2025" in visit.page.inner_text("#result .card time")
     assert visit.page.inner_text("#result .employer") == translated(tag, AN_EMPLOYERS)
+    searched = visit.page.inner_text("[data-slot=searched]")
+    assert translated(tag, "Also searched, and not found there") in searched and FUND[tag] in searched
+    assert REGISTRY[tag] not in searched
+    assert translated(tag, STILL_IN_PARTS) in searched
     assert visit.barriers() == visit.complaints == []
 
 
 @IN_EVERY_LANGUAGE
-def test_not_found_names_the_files_that_were_checked_and_promises_nothing(tag: str, visit: Visit) -> None:
+def test_not_found_names_the_files_that_were_checked_and_promises_nothing(
+    tag: str, town: Town, proxy: Proxy, visit: Visit
+) -> None:
     number = nonmember("phone", 7)
+    publisher = read_steward(town.world.keys).publisher
+    proxy.faults["/v1/manifest"] = tools.rejecting(publisher, "registry", {"phone": {"format": 17, "empty": 25}})
     visit.open_form(tag)
     text = visit.check("phone", number)
     assert visit.headline() == NOT_FOUND[tag]
     listed = visit.page.locator("#result .card li").all_inner_texts()
     assert len(listed) == 2 and FUND[tag] in listed[0] and REGISTRY[tag] in listed[1]
     assert all("2025" in file for file in listed)
-    assert translated(tag, "Lines that could not be read:") in listed[1]
+    assert re.search(re.escape(translated(tag, "Lines that could not be read:")) + r"\s*1\b", listed[1])
+    assert re.search(re.escape(translated(tag, "Entries of this kind that could not be read:")) + r"\s*42\b", listed[1])
     assert translated(tag, STILL_ELSEWHERE) in text
     assert nothing_reassuring(text)
     assert visit.page.evaluate("document.activeElement === document.querySelector('#result h2')")
@@ -247,11 +263,13 @@ def test_what_is_no_identifier_is_said_beside_its_field_before_anything_is_sent(
         ("phone", "6.12E+08", "spreadsheet_number"),
         ("national_id", "12345", "format"),
         ("social_security", "", "empty"),
+        ("social_security", "12345", None),
+        ("social_security", "00012345", None),
     ):
         visit.ask(kind, text)
         said = visit.page.inner_text(f"#help-{kind}")
         assert said.startswith(INVALID[tag]), kind
-        assert translated(tag, words.INVALID[reason]) in said
+        assert translated(tag, words.INVALID[reason] if reason else UNFINISHED) in said
         assert translated(tag, words.KINDS[kind].expected) in said
         expect(visit.page.locator(f"#text-{kind}")).to_be_focused()
         expect(visit.page.locator(f"#text-{kind}")).to_have_attribute("aria-invalid", "true")
@@ -287,6 +305,7 @@ def could_not_check(visit: Visit, tag: str, reason: Reason) -> str:
     assert EXPOSED[tag] not in text and NOT_FOUND[tag] not in text
     assert nothing_reassuring(text)
     assert visit.page.evaluate("document.activeElement === document.querySelector('#result h2')")
+    assert visit.page.locator("[data-action=new]").is_visible()
     return text
 
 
@@ -311,7 +330,8 @@ def test_a_stale_manifest_is_no_result(tag: str, town: Town, proxy: Proxy, visit
     proxy.faults["/v1/manifest"] = tools.resigned(read_steward(town.world.keys).publisher, timedelta(days=100))
     visit.open_form(tag)
     visit.ask("phone", nonmember("phone", 1))
-    could_not_check(visit, tag, Reason.MANIFEST_EXPIRED)
+    text = could_not_check(visit, tag, Reason.MANIFEST_EXPIRED)
+    assert {"ar": "الخطأ منا", "fr": "la faute est chez nous", "en": "the fault is ours"}[tag] in text
 
 
 @IN_EVERY_LANGUAGE
@@ -324,6 +344,60 @@ def test_an_older_release_than_the_browser_has_seen_is_no_result(
     visit.open_form(tag)
     visit.ask("phone", nonmember("phone", 1))
     could_not_check(visit, tag, Reason.RELEASE_ROLLED_BACK)
+
+
+def test_a_service_that_asks_to_wait_for_no_time_is_shown_no_zero(proxy: Proxy, visit: Visit) -> None:
+    proxy.faults["/v1/evaluate"] = tools.limiting_for("0")
+    visit.open_form("en")
+    visit.ask("phone", nonmember("phone", 1))
+    assert "asks you to wait" not in could_not_check(visit, "en", Reason.RATE_LIMITED)
+
+
+@IN_EVERY_LANGUAGE
+def test_a_check_can_be_stopped_and_ends_by_itself(tag: str, proxy: Proxy, visit: Visit) -> None:
+    """The worker's script stalls: nothing of the check has begun yet."""
+    with tools.stalling() as stall:
+        proxy.faults["/static/worker"] = stall
+        visit.page.clock.install()
+        visit.open_form(tag)
+        visit.ask("phone", nonmember("phone", 1))
+        expect(visit.page.locator("#working")).to_be_visible()
+        assert visit.barriers() == []
+        visit.page.click("#stop")
+        expect(visit.page.locator("#text-phone")).to_have_value("")
+        expect(visit.page.locator("input[value=phone]")).to_be_focused()
+        visit.ask("phone", nonmember("phone", 1))
+        visit.page.clock.fast_forward(31_000)
+        could_not_check(visit, tag, Reason.TIMEOUT)
+
+
+def test_three_taps_start_one_check(proxy: Proxy, visit: Visit) -> None:
+    visit.open_form("en")
+    visit.page.fill("#text-national_id", "AB123456")
+    visit.page.evaluate("for (let i = 0; i < 3; i++) document.querySelector('#submit').click()")
+    visit.result()
+    assert sum(exchange.path == "/v1/evaluate" for exchange in proxy.exchanges) == 1
+
+
+def test_no_link_of_another_language_throws_a_result_away(visit: Visit) -> None:
+    visit.open_form("en")
+    expect(visit.page.locator(".languages")).to_be_visible()
+    visit.check("phone", nonmember("phone", 1))
+    expect(visit.page.locator(".languages")).to_be_hidden()
+    visit.page.click("[data-action=correct]")
+    expect(visit.page.locator(".languages")).to_be_visible()
+
+
+@IN_EVERY_LANGUAGE
+def test_whoever_waits_for_the_script_is_told_other_ways(tag: str, proxy: Proxy, visit: Visit) -> None:
+    proxy.faults["/static/page"] = tools.failing
+    visit.open(f"/{tag}/")
+    late = visit.page.locator("#late")
+    expect(late).to_have_css("visibility", "visible", timeout=PATIENCE)
+    expect(late).to_have_attribute("role", "status")
+    expect(late.get_by_role("link")).to_have_count(2)
+    assert "breachcheck check phone" in late.inner_text()
+    assert visit.barriers() == []
 
 
 @IN_EVERY_LANGUAGE
@@ -375,7 +449,8 @@ def test_no_request_of_a_visit_holds_the_identifier_and_none_goes_elsewhere(
         assert visit.headline() == headline["fr"]
         visit.page.click("[data-action=new]")
         visit.open("/fr/files")
-        assert {request.url.startswith(f"{proxy.url}/") for request in visit.requests} == {True}
+        own = (f"{proxy.url}/", f"blob:{proxy.url}/")  # the second is no request: octets that the page holds already
+        assert {request.url.startswith(own) for request in visit.requests} == {True}
         heard = [exchange.request for exchange in proxy.exchanges]
         heard += [json.dumps([one.url, one.post_data, one.all_headers()]).encode() for one in visit.requests]
         assert len(heard) > 10
@@ -449,11 +524,25 @@ def test_fields_ask_browsers_and_keyboards_for_the_right_manners(visit: Visit) -
 @IN_EVERY_LANGUAGE
 def test_help_counts_digits_without_hurry(tag: str, visit: Visit) -> None:
     visit.open_form(tag)
+    complete = translated(tag, "It looks complete.")
+    possible = translated(tag, "It can be searched. Please compare it once more with what you have.")
+    counted = {"ar": "عدد الأرقام: 5 من 9", "fr": "Chiffres : 5 sur 9", "en": "Digits: 5 of 9"}[tag]
+    for kind, typed, said in (
+        ("social_security", "12345", counted),
+        ("social_security", "000012345", complete),
+        ("national_id", "AB1", possible),
+        ("email", "name@example.co", possible),
+        ("phone", "612345678", complete),
+        ("phone", "+212612345678", complete),
+    ):
+        visit.page.check(f"input[value={kind}]")
+        visit.page.fill(f"#text-{kind}", typed)
+        assert visit.page.inner_text(f"#help-{kind}").replace("\u00a0", " ") == said.replace("\u00a0", " "), typed
     visit.page.check("input[value=phone]")
     for typed, said in (
         ("", ""),
         ("06 12", {"ar": "عدد الأرقام: 4 من 10", "fr": "Chiffres : 4 sur 10", "en": "Digits: 4 of 10"}[tag]),
-        ("٠٦ ١٢ ٣٤ ٥٦ ٧٨", translated(tag, "It looks complete.")),
+        ("٠٦ ١٢ ٣٤ ٥٦ ٧٨", complete),
         ("+2126", translated(tag, words.KINDS["phone"].expected)),
         ("06 12 34 56 78 9", translated(tag, words.KINDS["phone"].expected)),
     ):
@@ -534,7 +623,7 @@ def test_a_screen_reader_is_told_names_and_what_happens(town: Town, visit: Visit
     visit.check("national_id", town.member("national_id")["identifier"])
     said = [text for text in page.evaluate("window.heard") if text]
     assert said[0] == "We fetch the list of files…" and said[-1] == "We verify the answer…"
-    expect(page.get_by_role("button", name="Print, without my number")).to_be_visible()
+    expect(page.get_by_role("button", name="Print, without what I typed")).to_be_visible()
     assert page.locator("#status").get_attribute("role") == "status"
 
 
@@ -542,21 +631,25 @@ def test_a_screen_reader_is_told_names_and_what_happens(town: Town, visit: Visit
 def test_small_screens_and_large_fingers(tag: str, browser: Browser, proxy: Proxy) -> None:
     """320 pixels are also what 1280 are at 400 % zoom."""
     with visiting(browser, proxy.url, **SMALL) as visit:
-        for page in PAGES:
+        # A link in a sentence is as high as its line.
+        small = """() => [...document.querySelectorAll('a, button, summary, input, label')]
+            .filter(one => one.checkVisibility() && getComputedStyle(one).display !== 'inline' && !one.matches('.skip'))
+            .map(one => one.matches('[type=radio]') ? one.closest('label') : one)
+            .filter(one => one.getBoundingClientRect().height < 44 && !one.matches('label.question'))
+            .map(one => one.outerHTML)"""
+        for page in (*PAGES, "nowhere"):
             visit.open(f"/{tag}/{'' if page == 'check' else page}")
             assert visit.overflow() <= 0, page
+            assert visit.page.evaluate(small) == [], page
         visit.open_form(tag)
         visit.page.click("summary")
         for kind in words.HOME:
             visit.ask(kind, "?")
             assert visit.overflow() <= 0, kind
-        small = """(selector) => [...document.querySelectorAll(selector)].filter(one => one.checkVisibility())
-            .filter(one => one.getBoundingClientRect().height < 44).map(one => one.outerHTML)"""
-        targets = "button, .kinds label, input[type=text], summary, .languages a, footer nav a"
-        assert visit.page.evaluate(small, targets) == []
+        assert visit.page.evaluate(small) == []
         visit.check("phone", EMPLOYERS_PHONE)
         assert visit.overflow() <= 0
-        assert visit.page.evaluate(small, targets) == []
+        assert visit.page.evaluate(small) == []
 
 
 @pytest.mark.parametrize("look", [{"color_scheme": "dark"}, {"forced_colors": "active", "reduced_motion": "reduce"}])
@@ -589,6 +682,24 @@ def test_without_javascript_pages_tell_all_they_can_and_the_form_is_honest(
         assert town.world.publisher.read_text().strip() in visit.shown()
         visit.open(f"/{tag}/status")
         assert translated(tag, "The service is working: checks can be made.") in visit.shown()
+
+
+@IN_EVERY_LANGUAGE
+def test_the_page_of_files_says_how_much_of_each_could_not_be_read(tag: str, town: Town, visit: Visit) -> None:
+    with open_release(town.world.releases) as release:
+        unread = {
+            (dataset.name, kind): sum(reasons.values())
+            for dataset in release.manifest.datasets
+            for kind, reasons in dataset.identifiers_rejected.items()
+        }
+    visit.open(f"/{tag}/files")
+    assert unread
+    for (dataset, kind), count in unread.items():
+        label = translated(tag, "%(kind)s: entries that could not be read:")
+        term = visit.page.locator(
+            f"#file-{dataset} dt", has_text=label % {"kind": translated(tag, words.KINDS[kind].short)}
+        )
+        expect(term.locator("xpath=following-sibling::dd")).to_have_text(format_decimal(count, locale=tag))
 
 
 @IN_EVERY_LANGUAGE
@@ -710,9 +821,8 @@ def test_headers_let_in_nothing_from_elsewhere(town: Town) -> None:
         assert directives.pop("frame-ancestors") == "'none'"
         assert directives.pop("require-trusted-types-for") == "'script'"
         assert directives.pop("trusted-types") == "breachcheck"
-        assert directives == dict.fromkeys(
-            ("script-src", "style-src", "img-src", "connect-src", "worker-src"), "'self'"
-        )
+        assert directives.pop("worker-src") == "blob:"
+        assert directives == dict.fromkeys(("script-src", "style-src", "img-src", "connect-src"), "'self'")
         assert answer.headers["referrer-policy"] == "no-referrer"
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["cross-origin-opener-policy"] == "same-origin"
@@ -747,11 +857,30 @@ def test_a_page_is_not_sent_again_while_it_is_the_same(town: Town) -> None:
     assert urllib3.request("HEAD", f"{town.buckets}/fr/files").status == 200
 
 
-def test_a_script_that_was_tampered_with_is_not_run(proxy: Proxy, visit: Visit) -> None:
-    proxy.faults["/static/worker"] = tools.portal
+@pytest.mark.parametrize("fault", [tools.portal, tools.missing, tools.failing])
+def test_a_script_that_is_not_what_was_made_is_not_run(fault: tools.Fault, proxy: Proxy, visit: Visit) -> None:
+    proxy.faults["/static/worker"] = fault
     visit.open_form("en")
     visit.ask("phone", nonmember("phone", 1))
-    could_not_check(visit, "en", Reason.UNREACHABLE)
+    text = could_not_check(visit, "en", Reason.CLIENT_ALTERED)
+    assert "Reload this page" in text and "Internet" not in text
+
+
+def test_the_script_that_was_verified_is_the_one_that_runs(proxy: Proxy, visit: Visit) -> None:
+    downloads: list[tools.Answer] = []
+
+    def honest_once(answer: tools.Answer, _: bytes) -> tools.Answer:
+        downloads.append(answer)
+        headers = tuple(one for one in answer.headers if one[0].lower() not in ("cache-control", "content-encoding"))
+        return answer if len(downloads) == 1 else tools.Answer(200, headers, b"postMessage({answer: null})")
+
+    proxy.faults["/static/worker"] = honest_once
+    visit.open_form("en")
+    for _ in range(2):
+        visit.check("phone", EMPLOYERS_PHONE)
+        assert visit.headline() == EXPOSED["en"]
+        visit.page.click("[data-action=new]")
+    assert len(downloads) == 1
 
 
 def test_what_the_service_knows_to_be_wrong_is_said_before_anyone_types(
@@ -772,6 +901,59 @@ def test_what_the_service_knows_to_be_wrong_is_said_before_anyone_types(
             assert visit.barriers() == []
             visit.open(f"/{tag}/status")
             assert translated(tag, "Checks cannot be made now.") in visit.shown()
+
+
+@IN_EVERY_LANGUAGE
+def test_a_server_without_the_publishers_key_says_so_everywhere(
+    tag: str, browser: Browser, town: Town, tmp_path: Path
+) -> None:
+    world = World(tmp_path)
+    world.keys.mkdir()
+    shutil.copytree(town.world.releases, world.releases)
+    shutil.copy2(town.world.keys / "evaluator.key", world.keys)
+    with (tmp_path / "log").open("w+b") as log:
+        with serving(world, log=log) as url, visiting(browser, url) as visit:
+            visit.open(f"/{tag}/")
+            assert "publisher" in visit.page.content()
+            assert visit.page.locator("#form").count() == 0
+            said = "This server was not given the publisher’s key, without which this page could not verify any answer."
+            assert translated(tag, f"{said} This is not a result.") in visit.shown()
+            assert visit.barriers() == []
+            visit.open(f"/{tag}/status")
+            assert translated(tag, "The service is working: checks can be made.") not in visit.shown()
+            assert visit.barriers() == []
+        log.seek(0)
+        assert b"no publisher's key, so the pages offer no check: put publisher.pub into" in log.read()
+
+
+@pytest.mark.parametrize(
+    ("path", "header", "tag"),
+    [("/fr/nope", "en", "fr"), ("/ar/files/x", "fr", "ar"), ("/de/", "de,en", "en"), ("/nope", "fr", "fr")],
+)
+def test_an_address_that_does_not_exist_is_a_page(path: str, header: str, tag: str, town: Town) -> None:
+    headers = {"Accept": "text/html,*/*;q=0.8", "Accept-Language": header}
+    answer = urllib3.request("GET", town.buckets + path, headers=headers)
+    assert (answer.status, answer.headers["content-language"]) == (404, tag)
+    assert answer.headers["content-type"].startswith("text/html") and answer.headers["cache-control"] == "no-store"
+    assert "worker-src blob:" in answer.headers["content-security-policy"]
+    text = answer.data.decode()
+    assert f'<html lang="{tag}"' in text and translated(tag, "This page does not exist") in text
+    assert "nope" not in text
+    assert urllib3.request("HEAD", town.buckets + path, headers=headers).status == 404
+
+
+def test_the_api_answers_as_before_whoever_asks(town: Town) -> None:
+    for path in ("/v1/nope", "/v1/manifest/", "/v1"):
+        answer = urllib3.request("GET", town.buckets + path, headers={"Accept": "text/html"})
+        assert (answer.status, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert urllib3.request("POST", f"{town.buckets}/fr/files").status == 405
+
+
+@pytest.mark.parametrize("path", ["/ar/files", "/fr/status", "/advice"])
+def test_a_slash_too_many_leads_to_the_page(path: str, town: Town) -> None:
+    answer = urllib3.request("GET", f"{town.buckets}{path}/", redirect=False)
+    assert (answer.status, answer.headers["location"]) == (308, path)
+    assert urllib3.request("GET", f"{town.buckets}{path}/").status == 200
 
 
 # --- Words ------------------------------------------------------------------------------------------------------------
@@ -812,6 +994,60 @@ def test_a_catalogue_is_all_that_a_language_takes(tmp_path: Path) -> None:
     assert list(languages) == ["ar", "fr", "zgh", "en"]
     assert (languages["zgh"].name, languages["zgh"].direction) == ("ⵜⴰⵎⴰⵣⵉⵖⵜ", "ltr")
     assert negotiate("ber, fr;q=0.5", tuple(languages)) == "zgh"
+
+
+ZGH: Final = """
+msgid "Check"
+msgstr "ⵙⵙⵓⴷⵓ"
+
+msgid "Was my information leaked?"
+msgstr "ⵉⵙ ⵜⵜⵓⵙⵓⴼⴼⵓⵖⵏⵜ?"
+"""
+HEADER: Final = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n'
+
+
+def test_catalogues_of_languages_that_babel_does_not_know(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for tag in TAGS:
+        shutil.copy(FOLDER / "locales" / f"{tag}.po", tmp_path)
+    named = f'{HEADER}"X-Language-Name: الدارجة\\n"\n"X-Direction: rtl\\n"\n{ZGH}'
+    for name, text in (("ary", named), ("ber", HEADER + ZGH), ("pt_BR", HEADER + ZGH), ("shi_Latn", HEADER + ZGH)):
+        (tmp_path / f"{name}.po").write_text(text, "utf-8")
+    languages = discover(tmp_path)
+    assert list(languages) == ["ar", "ary", "fr", "pt-BR", "shi-Latn", "en"]
+    assert (languages["ary"].name, languages["ary"].direction) == ("الدارجة", "rtl")
+    assert languages["shi-Latn"].locale_tag == "shi-Latn-MA"
+    assert [record.getMessage() for record in caplog.records] == [
+        "the catalogue ber.po is left out: its header lacks X-Language-Name"
+    ]
+    said = {tag: language.translations.gettext("The leaked files") for tag, language in languages.items()}
+    assert said["ary"] == said["ar"] and said["pt-BR"] == said["fr"] and said["en"] == "The leaked files"
+    for header, tag in (("pt", "pt-BR"), ("pt-br;q=0.8", "pt-BR"), ("ary", "ary"), ("shi", "shi-Latn"), ("arq", "ar")):
+        assert negotiate(header, tuple(languages)) == tag
+
+
+def test_pages_in_languages_that_were_added_as_a_catalogue(browser: Browser, town: Town, tmp_path: Path) -> None:
+    """A copy of the package gets two half-finished catalogues, one of a language that Chromium has no dates for."""
+    shutil.copytree(
+        FOLDER.parent, tmp_path / "breachcheck", ignore=shutil.ignore_patterns("node_modules", "__pycache__")
+    )
+    for tag in ("zgh", "fa"):
+        (tmp_path / "breachcheck/web/locales" / f"{tag}.po").write_text(HEADER + ZGH, "utf-8")
+    env = {"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1", "BREACHCHECK_PUBLISHER_KEY": str(town.world.publisher)}
+    with serving(town.world, env=env) as url, visiting(browser, url) as visit:
+        for tag, direction in (("zgh", "ltr"), ("fa", "rtl")):
+            visit.open_form(tag)
+            assert "ⵉⵙ ⵜⵜⵓⵙⵓⴼⴼⵓⵖⵏⵜ?" in visit.shown()
+            expect(visit.page.locator("html")).to_have_attribute("dir", direction)
+            assert visit.barriers() == []
+            visit.check("phone", EMPLOYERS_PHONE)
+            assert visit.headline() == EXPOSED["fr"]
+            date = visit.page.inner_text("#result .card time")
+            assert "2025" in date and "June" not in date, date
+            assert date == "juin 2025" if tag == "zgh" else re.search("[ء-ی]", date)
+            visit.open(f"/{tag}/files")
+            assert "2025" in visit.page.inner_text("article time")
+            assert visit.barriers() == []
+        assert visit.complaints == []
 
 
 def messages() -> set[str]:

@@ -16,10 +16,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from breachcheck.errors import ProtocolError
-from breachcheck.exposure import Exposed, Exposure, Flag, NotFound, Reason, Unchecked, names_of
+from breachcheck.exposure import Coverage, Exposed, Exposure, Flag, NotFound, Reason, Unchecked, names_of
 from breachcheck.protocol import bucket, entry, messages, oprf
 from breachcheck.protocol.identifier import KINDS, Identifier
-from breachcheck.protocol.manifest import KindTable, Manifest, open_signed
+from breachcheck.protocol.manifest import Dataset, KindTable, Manifest, open_signed
 from breachcheck.protocol.slow_hash import slow_hash
 
 CLOCK_SKEW: Final = timedelta(hours=24)  # how far a device's clock may stand before the release's creation
@@ -109,7 +109,7 @@ def conclude(state: Located, answer: bytes) -> Exposed | NotFound:
         entries = bucket.open_page(answer, table.layout, state.bucket, table.root)
     except ProtocolError:
         raise ProtocolError(Reason.BUCKET_PROOF) from None
-    checked, unchecked, exposures = [], [], []
+    checked, unchecked, coverage, exposures = [], [], [], []
     for dataset in manifest.datasets:
         try:
             payload = entry.find(state.output, dataset.name, manifest.release, entries)
@@ -118,6 +118,7 @@ def conclude(state: Located, answer: bytes) -> Exposed | NotFound:
         # A file without this kind can still be known to hold the person, by another file that has both.
         if table.kind in dataset.kinds:
             checked.append(dataset.name)
+            coverage.append(_coverage(dataset, table.kind))
         elif payload is None:
             unchecked.append(Unchecked(dataset.name, dataset.kinds))
         if payload is not None:
@@ -127,5 +128,10 @@ def conclude(state: Located, answer: bytes) -> Exposed | NotFound:
             flags = payload.flags
             exposures.append(Exposure(dataset.name, fields, bool(flags & Flag.EMPLOYER), bool(flags & Flag.SHARED)))
     if exposures:
-        return Exposed(manifest.release, tuple(exposures), tuple(checked), tuple(unchecked))
-    return NotFound(manifest.release, tuple(checked), tuple(unchecked))
+        return Exposed(manifest.release, tuple(exposures), tuple(checked), tuple(unchecked), tuple(coverage))
+    return NotFound(manifest.release, tuple(checked), tuple(unchecked), tuple(coverage))
+
+
+def _coverage(dataset: Dataset, kind: str) -> Coverage:
+    rejected = sum(dataset.identifiers_rejected.get(kind, {}).values())
+    return Coverage(dataset.name, dataset.rows_read, dataset.rows_accepted, rejected)

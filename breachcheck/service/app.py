@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import Any, Final
 
 from fastapi import FastAPI, Response
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from breachcheck import web
@@ -145,12 +146,19 @@ def create_app(
     for router in (*express, api.breaches(state), status.operations(state)):
         app.include_router(router)
     if state.shelf:
-        app.include_router(
-            web.router(lambda: state.shelf.manifest if state.shelf else None, publisher_key, state.reasons)
-        )
+        pages = web.Pages(lambda: state.shelf.manifest if state.shelf else None, publisher_key, state.reasons)
+        app.include_router(pages)
+        app.add_exception_handler(404, _stray(pages))
     app.add_api_route("/openapi.json", _description(app), include_in_schema=False)
     app.add_middleware(Lane, routes=[route for router in express for route in router.routes])
     return app
+
+
+def _stray(pages: web.Pages) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def handler(request: Request, error: Exception) -> Response:
+        return await pages.stray(request) or await problems.of_http(request, error)
+
+    return handler
 
 
 def _description(app: FastAPI) -> Callable[[], Awaitable[Response]]:

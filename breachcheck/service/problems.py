@@ -125,7 +125,8 @@ async def _refused(_: Request, error: Exception) -> Response:
     return of(error) if isinstance(error, BreachcheckError) else render(INTERNAL)
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def of_http(_: Request, error: Exception) -> Response:
+    """Return the problem document for an error of routing: no such path, or another method."""
     if not isinstance(error, HTTPException):
         return render(INTERNAL)
     allowed = {method.strip() for method in (error.headers or {}).get("Allow", "").split(",")} - {""}
@@ -141,7 +142,7 @@ async def _invalid(_: Request, __: Exception) -> Response:
 
 HANDLERS: Final[Mapping[Any, Any]] = {
     BreachcheckError: _refused,
-    HTTPException: _http,
+    HTTPException: of_http,
     RequestValidationError: _invalid,  # FastAPI's own handler repeats what was submitted
     Exception: _refused,
 }

@@ -30,6 +30,7 @@ from breachcheck.service.releases import Follower, open_served
 from breachcheck.service.selfcheck import SelfCheck
 from breachcheck.store.reader import Release
 
+_LOG: Final = logging.getLogger(__name__)
 _MAX_HEAD: Final = 64 << 10  # bytes of a request that are not its body
 _MAX_PIPELINED: Final = 32  # requests sent before the first was answered
 _STALL: Final = 30  # seconds in which a reader must have taken something of its answer
@@ -330,6 +331,12 @@ def serve(settings: Settings) -> None:
         publisher_key = _publisher_key(settings)
         release, evaluator = _open(settings, publisher_key)
         _log_to_stderr(settings.log_level)
+        if release and publisher_key is None:
+            _LOG.warning(
+                "no publisher's key, so the pages offer no check: put %s into the key folder, or name it with %s",
+                PUBLISHER_PUB,
+                "--publisher-key",
+            )
         host, port = listener.getsockname()[:2]
         app = create_app(settings, release, evaluator, publisher_key)
         state = app.edge_state

@@ -1,5 +1,5 @@
 """The web pages: a form that checks in the browser, and all that can be read without one."""
 
-from breachcheck.web.pages import router
+from breachcheck.web.pages import Pages
 
-__all__ = ["router"]
+__all__ = ["Pages"]

@@ -3,6 +3,7 @@
 /  /files  /advice  /protection  /status     in the language that the browser asks for
 /ar/  /ar/files  ...                         in this one
 /static/NAME.DIGEST.EXTENSION                style, icon and scripts, for ever
+anything else that a person may have typed   says so, in a language of theirs
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from breachcheck.web.languages import Language, discover, negotiate
 from breachcheck.web.words import N_
 
 CHECK: Final = "check"
+NOT_FOUND: Final = "not-found"
 PAGES: Final[Mapping[str, str]] = {
     CHECK: N_("Check"),
     "files": N_("The leaked files"),
@@ -54,7 +56,7 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
         "style-src 'self'",
         "img-src 'self'",
         "connect-src 'self'",
-        "worker-src 'self'",
+        "worker-src blob:",  # octets that the page has verified; no script of a URL's is run as a worker
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
@@ -122,6 +124,7 @@ class DatasetView:
     kinds: tuple[str, ...]
     rows_read: str
     rows_unread: str | None
+    cells_unread: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +197,11 @@ def _dataset(dataset: Dataset, language: Language) -> DatasetView:
         kinds=tuple(sorted(dataset.kinds, key=_order)),
         rows_read=format_decimal(dataset.rows_read, locale=language.locale),
         rows_unread=format_decimal(unread, locale=language.locale) if unread > 0 else None,
+        cells_unread={
+            kind: format_decimal(count, locale=language.locale)
+            for kind in words.KINDS
+            if (count := sum(dataset.identifiers_rejected.get(kind, {}).values()))
+        },
     )
 
 
@@ -282,7 +290,7 @@ class _Site:
                 language=language,
                 languages=self.languages.values(),
                 titles={slug: translate(title) for slug, title in PAGES.items()},
-                url=lambda to, other=language: f"/{other.tag}/{'' if to == CHECK else to}",
+                url=lambda to, other=language: f"/{other.tag}/{'' if to in (CHECK, NOT_FOUND) else to}",
                 anchor=anchor,
                 words=words,
                 style=self.assets[STYLE],
@@ -336,7 +344,7 @@ def _page_endpoint(site: _Site, page: str, tag: str | None) -> Endpoint:
         rendered = site.page(page, chosen)
         # Compression tells nothing here: a page holds no secret, and nothing of who asks.
         gzipped = _accepts(request, "gzip")
-        if page == CHECK:
+        if page in (CHECK, NOT_FOUND):
             headers["cache-control"] = _NO_STORE
         else:
             etag = f'"{rendered.etag}{"-gzip" if gzipped else ""}"'
@@ -350,11 +358,16 @@ def _page_endpoint(site: _Site, page: str, tag: str | None) -> Endpoint:
     return endpoint
 
 
+def _slash_endpoint(path: str) -> Endpoint:
+    async def endpoint(_: Request) -> Response:
+        return Response(status_code=308, headers={**_COMMON, "location": path, "cache-control": _REVALIDATED})
+
+    return endpoint
+
+
 def _asset_endpoint(asset: Asset) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         headers = {**_COMMON, "cache-control": _IMMUTABLE, "vary": "Accept-Encoding"}
-        if asset.name.endswith(".js"):
-            headers["content-security-policy"] = CONTENT_SECURITY_POLICY  # a worker has the policy of its own script
         content = asset.content
         for coding, shorter in asset.encodings.items():
             if _accepts(request, coding):
@@ -375,21 +388,39 @@ def _paths(languages: Mapping[str, Language]) -> Iterator[tuple[str, str, str | 
         yield f"/{tag}", CHECK, tag
 
 
-def router(
-    manifest: Callable[[], Manifest | None],
-    publisher_key: bytes | None,
-    troubles: Callable[[], Sequence[str]] = list,
-) -> APIRouter:
-    """Return the routes of all pages and of what they load.
+class Pages(APIRouter):
+    """The routes of all pages and of what they load, and the page for addresses that do not exist."""
 
-    `manifest` returns the manifest of the release that is served, or None if none is; `publisher_key` is the 32-byte
-    key that the browser checks it with, and without which the pages offer no check; `troubles` returns the words for
-    why the service must not be used now.
-    """
-    site = _Site(manifest, publisher_key, troubles)
-    routes = APIRouter()
-    for path, page, tag in _paths(site.languages):
-        routes.add_route(path, _page_endpoint(site, page, tag), methods=["GET"], include_in_schema=False)
-    for asset in site.assets.values():
-        routes.add_route(asset.url, _asset_endpoint(asset), methods=["GET"], include_in_schema=False)
-    return routes
+    def __init__(
+        self,
+        manifest: Callable[[], Manifest | None],
+        publisher_key: bytes | None,
+        troubles: Callable[[], Sequence[str]] = list,
+    ) -> None:
+        """Make the routes.
+
+        `manifest` returns the manifest of the release that is served, or None if none is; `publisher_key` is the
+        32-byte key that the browser checks it with, and without which the pages offer no check; `troubles` returns the
+        words for why the service must not be used now.
+        """
+        super().__init__()
+        self._site = site = _Site(manifest, publisher_key, troubles)
+        for path, page, tag in _paths(site.languages):
+            self.add_route(path, _page_endpoint(site, page, tag), methods=["GET"], include_in_schema=False)
+            if not path.endswith("/") and path.count("/") + (tag is None) > 1:
+                self.add_route(f"{path}/", _slash_endpoint(path), methods=["GET"], include_in_schema=False)
+        for asset in site.assets.values():
+            self.add_route(asset.url, _asset_endpoint(asset), methods=["GET"], include_in_schema=False)
+
+    async def stray(self, request: Request) -> Response | None:
+        """Return the page for an address that does not exist; None where a program asks, or for the API."""
+        first = request.url.path.split("/")[1]
+        reads = first in self._site.languages or "text/html" in request.headers.get("accept", "")
+        if request.method not in ("GET", "HEAD") or first == "v1" or not reads:
+            return None
+        tag = first if first in self._site.languages else None
+        response = await _page_endpoint(self._site, NOT_FOUND, tag)(request)
+        if response.status_code == 200:
+            response.status_code = 404
+        response.headers["cache-control"] = _NO_STORE
+        return response

@@ -270,11 +270,14 @@ REMEDIES: Final[Mapping[str, str]] = {
     "clock": N_(
         "Look at the date and time of your phone: in its settings, choose the automatic time. Then check again."
     ),
+    "outdated": N_(
+        "Look at the date and time of your phone. If they are right, the fault is ours, not yours: come back later."
+    ),
     "reload": N_("Reload this page, then check again."),
     "storage": N_(
         "Allow this site to store data, or leave private browsing. Only the number of a file list is stored."
     ),
-    "kind": N_("Go back to the form and choose another number to check with."),
+    "kind": N_("Go back to the form and choose something else to check with."),
     "browser": N_("Close other apps, or use a newer browser or another phone. Then check again."),
 }
 
@@ -308,7 +311,7 @@ REASONS: Final[Mapping[Reason, Cause]] = {
     ),
     Reason.MANIFEST_VERSION: Cause(N_("This page and the service are not of the same version."), "reload"),
     Reason.MANIFEST_EXPIRED: Cause(
-        N_("The list of files is out of date, or the date of your phone is wrong."), "clock"
+        N_("The list of files is out of date, or the date of your phone is wrong."), "outdated"
     ),
     Reason.MANIFEST_NOT_YET_VALID: Cause(
         N_("The list of files is dated in the future: the date of your phone may be wrong."), "clock"
@@ -320,7 +323,7 @@ REASONS: Final[Mapping[Reason, Cause]] = {
     Reason.RELEASE_MEMORY: Cause(N_("This browser does not let us note which list of files it saw last."), "storage"),
     Reason.MANIFEST_PARAMETERS: Cause(N_("This page is too old for the service."), "reload"),
     Reason.IDENTIFIER_RULES: Cause(N_("This page writes numbers otherwise than the service."), "reload"),
-    Reason.KIND_NOT_INDEXED: Cause(N_("No file can be searched by this kind of number."), "kind"),
+    Reason.KIND_NOT_INDEXED: Cause(N_("No file can be searched by what you chose."), "kind"),
     Reason.EVALUATION_MALFORMED: Cause(N_("The service’s answer cannot be read."), "later"),
     Reason.EVALUATION_PROOF: Cause(N_("The service could not prove that its answer is genuine."), "distrust"),
     Reason.BUCKET_LENGTH: Cause(N_("A part of the answer is missing."), "network"),
@@ -329,4 +332,5 @@ REASONS: Final[Mapping[Reason, Cause]] = {
     Reason.CLIENT_FAULT: Cause(
         N_("This browser could not carry out the check. It may be too old, or short of memory."), "browser"
     ),
+    Reason.CLIENT_ALTERED: Cause(N_("A part of this page is missing, or was changed on the way."), "reload"),
 }

@@ -106,11 +106,15 @@ export function conclude({ manifest, table, y, bucket }, page) {
   const exposures = [];
   const checked = [];
   const unchecked = [];
-  for (const { name: dataset, kinds, fields } of manifest.datasets) {
+  const coverage = [];
+  for (const { name: dataset, kinds, fields, rows_read, rows_accepted, identifiers_rejected: cells } of manifest.datasets) {
     const payload = findEntry(entries, y, dataset, manifest.release);
     // A file without this kind can still be known to hold the person, by another file that has both.
-    if (kinds.includes(table.kind)) checked.push(dataset);
-    else if (payload === null) unchecked.push({ dataset, kinds });
+    if (kinds.includes(table.kind)) {
+      const identifiers_rejected = Object.values(cells[table.kind] ?? {}).reduce((sum, count) => sum + count, 0);
+      checked.push(dataset);
+      coverage.push({ dataset, rows_read, rows_accepted, identifiers_rejected });
+    } else if (payload === null) unchecked.push({ dataset, kinds });
     if (payload !== null) {
       const exposed = fieldNames(payload.fields, manifest.data_classes);
       if (!exposed.every((field) => fields.includes(field))) throw new ProtocolError('entry_malformed');
@@ -118,8 +122,8 @@ export function conclude({ manifest, table, y, bucket }, page) {
     }
   }
   const { release } = manifest;
-  if (exposures.length > 0) return deepFreeze({ type: 'exposed', release, exposures, checked, unchecked });
-  return deepFreeze({ type: 'not_found', release, checked, unchecked });
+  if (exposures.length > 0) return deepFreeze({ type: 'exposed', release, exposures, checked, unchecked, coverage });
+  return deepFreeze({ type: 'not_found', release, checked, unchecked, coverage });
 }
 
 /**

@@ -3,7 +3,6 @@
  * @module
  */
 
-import { hmac } from '@noble/hashes/hmac.js';
 import { sha512 } from '@noble/hashes/sha2.js';
 import { concatBytes } from '@noble/hashes/utils.js';
 import { PROTOCOL } from './parameters.js';
@@ -45,12 +44,23 @@ export function encode(purpose, ...parts) {
 }
 
 /**
+ * Return HMAC with SHA-512. RFC 2104 §2; the library's can be fed piece by piece, for a third of a kilobyte.
+ * @param {Uint8Array} key at most 128 octets
+ * @param {Uint8Array} message
+ */
+function hmac(key, message) {
+  /** @param {number} octet */
+  const padded = (octet) => new Uint8Array(128).fill(octet).map((pad, i) => pad ^ (key[i] ?? 0));
+  return sha512(concatBytes(padded(0x5c), sha512(concatBytes(padded(0x36), message))));
+}
+
+/**
  * Return the first `length` octets of HKDF-Expand with SHA-512. RFC 5869 §2.3; one block is enough.
- * @param {Uint8Array} key
+ * @param {Uint8Array} key 64 octets
  * @param {Uint8Array} info
  * @param {number} length 1 to 64
  * @returns {Bytes}
  */
 export function expand(key, info, length) {
-  return hmac(sha512, key, concatBytes(info, Uint8Array.of(1))).slice(0, length);
+  return hmac(key, concatBytes(info, Uint8Array.of(1))).slice(0, length);
 }

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { InputError, canonical, check } from './check.js';
+import { InputError, canonical, check, fetchWorker } from './check.js';
 import { unanswered } from './verdict.js';
 
 /** @typedef {import('./verdict.js').Answer} Answer */
@@ -70,15 +70,17 @@ const say = (group, name) => words.get(group)?.get(name)?.textContent ?? '';
 
 const form = one(document, '#form', HTMLFormElement);
 const settings = /** @type {Readonly<Record<string, string>>} */ (form.dataset);
-const locale = settings['locale'];
+/** Where the browser does not know the language, French as it is written here; always our calendar and digits. */
+const locales = [settings['locale'] ?? '', 'fr-MA'];
+const style = /** @type {const} */ ({ calendar: 'gregory', numberingSystem: 'latn', timeZone: 'UTC' });
 const working = section('working');
 const status = section('status');
 const bar = one(document, '#progress', HTMLProgressElement);
 const result = section('result');
 const said = section('said');
 
-/** Counts what is begun, so that an answer which nobody waits for any more is dropped. */
-let visit = 0;
+/** Ends the check that is under way. */
+let stop = new AbortController();
 
 /** @type {NodeListOf<HTMLElement>} */
 const introduction = document.querySelectorAll('[data-with="form"]');
@@ -135,52 +137,63 @@ function erase(block) {
 }
 
 /**
- * Return why a text is no identifier; null if it is one.
- * @param {string} kind
- * @param {string} text
+ * Return how many digits stand in a field, and how many there must be: 0 if that varies.
+ * @param {ReturnType<typeof chosen>} block
  */
-function refusal(kind, text) {
+const digits = ({ field }) => ({
+  typed: field.value.match(DIGITS)?.length ?? 0,
+  whole: Number(field.dataset['digits']),
+});
+
+/**
+ * Return why what stands in a field is no identifier; null if it is one.
+ * @param {ReturnType<typeof chosen>} block
+ */
+function refusal(block) {
+  const { typed, whole } = digits(block);
   try {
-    canonical(kind, text);
-    return null;
+    const { length } = canonical(block.kind, block.field.value);
+    // What other clients fill up with zeros may be a number that is not finished yet: it would be somebody else's.
+    return whole > 0 && length > typed ? 'unfinished' : null;
   } catch (error) {
     if (error instanceof InputError) return error.reason;
     throw error;
   }
 }
 
-/** Help while somebody types, without hurry: what is not finished yet is not called wrong. */
+/** Help while somebody types, without hurry: what is not finished yet is not called wrong, and no more than whole right. */
 function help() {
   const current = chosen();
   const { kind, field } = current;
-  const whole = Number(field.dataset['digits']);
-  const typed = field.value.match(DIGITS)?.length ?? 0;
-  const reason = refusal(kind, field.value);
+  const { typed, whole } = digits(current);
+  const reason = field.value === '' ? 'empty' : refusal(current);
   if (reason === 'empty') explain(current, '');
-  else if (reason === null) explain(current, say('help', 'right'));
-  else if (reason !== 'format') explain(current, say('invalid', reason));
+  else if (reason === null) explain(current, say('help', whole > 0 ? 'right' : 'possible'));
+  else if (reason !== 'format' && reason !== 'unfinished') explain(current, say('invalid', reason));
   else if (whole > 0 && typed < whole && !/[+a-z]/i.test(field.value))
     explain(current, say('help', 'digits').replace('{typed}', String(typed)).replace('{whole}', String(whole)));
   else explain(current, say('expected', kind));
 }
 
 async function start() {
+  if (!working.hidden) return; // a second tap
   const current = chosen();
   const { kind, field } = current;
-  const reason = refusal(kind, field.value);
+  const reason = refusal(current);
   if (reason !== null) {
     const headline = say('help', kind === 'email' ? 'invalid_email' : 'invalid');
-    explain(current, [headline, say('invalid', reason), say('expected', kind)].join(' '), true);
+    const why = say(reason === 'unfinished' ? 'help' : 'invalid', reason);
+    explain(current, [headline, why, say('expected', kind)].join(' '), true);
     field.focus();
     return;
   }
-  const mine = ++visit;
+  const { signal } = (stop = new AbortController());
   show(working);
   bar.value = 0;
   status.textContent = say('stages', 'manifest');
   status.focus();
-  const answer = await answerOf(kind, field.value, mine);
-  if (mine !== visit) return;
+  const answer = await answerOf(kind, field.value, signal);
+  if (signal.aborted) return; // nobody waits for it any more
   if (answer.verdict.type === 'exposed') erase(current); // the others may want to read it again
   result.replaceChildren(...rendered(answer));
   show(result);
@@ -194,19 +207,22 @@ async function start() {
  * Check, and say how far it is.
  * @param {string} kind
  * @param {string} text
- * @param {number} mine
+ * @param {AbortSignal} signal
  * @returns {Promise<Answer>}
  */
-async function answerOf(kind, text, mine) {
-  if (!(await (ready ??= fetchWorker()))) {
+async function answerOf(kind, text, signal) {
+  const fetched = await (ready ??= prepare());
+  if ('reason' in fetched) {
     ready = undefined;
-    return unanswered('unreachable');
+    return unanswered(fetched.reason);
   }
   return check(kind, text, {
-    worker: settings['worker'] ?? '',
+    worker: fetched.worker,
     publisherKey: settings['publisherKey'] ?? '',
+    base: location.origin,
+    signal,
     progress: (stage, done) => {
-      if (mine !== visit) return;
+      if (signal.aborted) return;
       const text = say('stages', stage);
       if (status.textContent !== text) status.textContent = text; // said once by screen readers
       bar.value = STAGES[stage] + (stage === 'slow_hash' ? (STAGES.evaluation - STAGES.slow_hash) * done : 0);
@@ -214,27 +230,15 @@ async function answerOf(kind, text, mine) {
   });
 }
 
-/** @type {Promise<boolean> | undefined} */
+/** @type {ReturnType<typeof fetchWorker> | undefined} */
 let ready;
 
-/**
- * Fetch the worker's script while somebody still reads and types, and compare its digest, which browsers do not do for
- * workers. It is immutable, so that the worker then starts from the browser's cache.
- * @returns {Promise<boolean>} whether it came, and is what the page was made with
- */
-async function fetchWorker() {
-  try {
-    const response = await fetch(settings['worker'] ?? '', { integrity: settings['integrity'] ?? '' });
-    await response.arrayBuffer();
-    return response.ok;
-  } catch {
-    return false;
-  }
-}
+/** Fetch the worker's script, while somebody still reads and types. */
+const prepare = () => fetchWorker(settings['worker'] ?? '', settings['integrity'] ?? '');
 
 /** Go back to the form, as it was left. */
 function back() {
-  visit++;
+  stop.abort();
   result.replaceChildren();
   status.textContent = '';
   show(form);
@@ -244,6 +248,12 @@ function back() {
 function forget() {
   blocks.forEach(erase);
   back();
+}
+
+/** Forget everything, and begin again. */
+function renew() {
+  forget();
+  one(form, 'input:checked', HTMLInputElement).focus();
 }
 
 // --- The result ------------------------------------------------------------------------------------------------------
@@ -260,7 +270,7 @@ function rendered({ verdict, datasets }) {
     case 'not_found':
       return [notFound(verdict, known), actions(['correct', 'new'])];
     default:
-      return [undetermined(verdict), actions(['again', 'correct'])];
+      return [undetermined(verdict), actions(['again', 'correct', 'new'])];
   }
 }
 
@@ -268,8 +278,14 @@ function rendered({ verdict, datasets }) {
  * @param {Extract<Verdict, {type: 'exposed'}>} verdict
  * @param {ReadonlyMap<string, Dataset>} known
  */
-function exposed({ exposures, unchecked }, known) {
+function exposed({ exposures, unchecked, coverage }, known) {
   const page = copyOf('exposed');
+  const others = coverage.filter(({ dataset }) => !exposures.some((exposure) => exposure.dataset === dataset));
+  if (others.length > 0) {
+    const part = copyOf('searched');
+    one(part, 'ul', HTMLElement).append(...others.map((file) => searched(file, known)));
+    slot(page, 'searched').append(part);
+  }
   const fields = new Set(exposures.flatMap((exposure) => exposure.fields));
   slot(page, 'datasets').append(...exposures.map((exposure) => card(exposure, known.get(exposure.dataset))));
   const all = Array.from(copyOf('advice').children, (part) => /** @type {HTMLElement} */ (part));
@@ -308,23 +324,32 @@ function card({ dataset: name, fields, employer, shared }, dataset) {
  * @param {Extract<Verdict, {type: 'not_found'}>} verdict
  * @param {ReadonlyMap<string, Dataset>} known
  */
-function notFound({ checked, unchecked }, known) {
+function notFound({ coverage, unchecked }, known) {
   const page = copyOf('not-found');
-  slot(page, 'checked').append(
-    ...checked.map((name) => {
-      const item = copyOf('checked-file');
-      const dataset = known.get(name);
-      put(slot(item, 'title'), dataset?.title, MAX_TITLE, name);
-      if (dataset?.date) putDate(slot(item, 'date'), dataset.date);
-      else slot(item, 'dated').remove();
-      const unread = dataset ? dataset.rows_read - dataset.rows_accepted : 0;
-      if (unread > 0) slot(item, 'count').textContent = unread.toLocaleString(locale);
-      else slot(item, 'unread').remove();
-      return item;
-    }),
-  );
+  slot(page, 'checked').append(...coverage.map((file) => searched(file, known)));
   putUnchecked(page, unchecked, known);
   return page;
+}
+
+/**
+ * Return a line about a file that was searched, and how much of it could not be read.
+ * @param {import('./verdict.js').Coverage} coverage
+ * @param {ReadonlyMap<string, Dataset>} known
+ */
+function searched({ dataset: name, rows_read, rows_accepted, identifiers_rejected }, known) {
+  const item = copyOf('searched-file');
+  const dataset = known.get(name);
+  put(slot(item, 'title'), dataset?.title, MAX_TITLE, name);
+  if (dataset?.date) putDate(slot(item, 'date'), dataset.date);
+  else slot(item, 'dated').remove();
+  for (const [place, count] of /** @type {const} */ ([
+    ['unread', rows_read - rows_accepted],
+    ['cells', identifiers_rejected],
+  ])) {
+    if (count > 0) slot(slot(item, place), 'count').textContent = count.toLocaleString(locales, style);
+    else slot(item, place).remove();
+  }
+  return item;
 }
 
 /**
@@ -354,7 +379,7 @@ function undetermined({ reason, retry_after }) {
   slot(page, 'reason').textContent = cause?.textContent ?? '';
   slot(page, 'remedy').textContent = say('remedies', cause?.dataset['remedy'] ?? 'again');
   slot(page, 'word').textContent = reason;
-  if (retry_after === null) slot(page, 'wait').remove();
+  if (!retry_after) slot(page, 'wait').remove();
   else slot(page, 'time').textContent = duration(retry_after);
   return page;
 }
@@ -398,8 +423,8 @@ function putDate(place, date) {
   const at = new Date(Date.UTC(year, (month ?? 1) - 1, day ?? 1));
   const exists = at.getUTCMonth() === (month ?? 1) - 1 && at.getUTCDate() === (day ?? 1);
   /** @type {Intl.DateTimeFormatOptions} */
-  const style = { timeZone: 'UTC', year: 'numeric', ...(month && { month: 'long' }), ...(day && { day: 'numeric' }) };
-  place.textContent = exists ? at.toLocaleDateString(locale, style) : date;
+  const parts = { year: 'numeric', ...(month && { month: 'long' }), ...(day && { day: 'numeric' }) };
+  place.textContent = exists ? at.toLocaleDateString(locales, { ...style, ...parts }) : date;
   if (exists) place.setAttribute('datetime', date);
 }
 
@@ -415,7 +440,7 @@ function duration(seconds) {
     ['day', 86400, Infinity],
   ]);
   const [unit, size] = units.find(([, length, most]) => seconds <= length * most) ?? units[3];
-  return Math.ceil(seconds / size).toLocaleString(locale, { style: 'unit', unit, unitDisplay: 'long' });
+  return Math.ceil(seconds / size).toLocaleString(locales, { ...style, style: 'unit', unit, unitDisplay: 'long' });
 }
 
 // --- What can be done with it ----------------------------------------------------------------------------------------
@@ -430,10 +455,7 @@ const ACTIONS = Object.freeze({
     back();
     chosen().field.focus();
   },
-  new: () => {
-    forget();
-    one(form, 'input:checked', HTMLInputElement).focus();
-  },
+  new: renew,
   print: () => window.print(),
   share,
 });
@@ -475,10 +497,11 @@ form.addEventListener('submit', (event) => {
 });
 form.addEventListener('input', help);
 form.addEventListener('change', choose);
+section('stop').addEventListener('click', renew);
 addEventListener('pagehide', forget);
 
 forget();
 choose();
 one(document, '#fields', HTMLFieldSetElement).disabled = false;
 section('late').remove();
-ready = fetchWorker();
+ready = prepare();

@@ -3,12 +3,20 @@
  * @module
  */
 
-import { concatBytes, hexToBytes } from '@noble/hashes/utils.js';
+import { bytesToHex, concatBytes, hexToBytes } from '@noble/hashes/utils.js';
 import { acceptManifest, conclude, locate, start } from './client.js';
 import { utf8 } from './encoding.js';
 import { ProtocolError } from './errors.js';
 import { canonical } from './identifier.js';
 import known from './selftest.json' with { type: 'json' };
+import { slowHash } from './slow_hash.js';
+
+/**
+ * Two passes, as checks have, and blocks enough for every step of the algorithm: a segment of them is longer than the
+ * 128 addresses of one address block. RFC 9106 §3.4.1.2.
+ */
+export const SLOW_HASH = Object.freeze({ memory_kib: 1024, passes: 2 });
+export const SALT = '000102030405060708090a0b0c0d0e0f';
 
 /**
  * Return whether one whole check gives what it must: message by message, verdict included, and each forgery refused.
@@ -27,6 +35,7 @@ export function selftest() {
   // Another key evaluated it: the element comes back as it was sent.
   const forged = utf8(JSON.stringify({ ...JSON.parse(known.response), ...JSON.parse(started.request) }));
   return (
+    bytesToHex(slowHash(known.kind, '', SALT, SLOW_HASH)) === known.slow_hash &&
     located.path === known.path &&
     JSON.stringify(verdict) === JSON.stringify(known.verdict) &&
     refuses('manifest_signature', () => acceptManifest(flipped(signed), key, known.now, 0)) &&

@@ -9,7 +9,7 @@
  *   | 'manifest_signature' | 'manifest_version' | 'manifest_parameters' | 'manifest_expired' | 'manifest_not_yet_valid'
  *   | 'release_rolled_back' | 'release_changed' | 'release_memory' | 'kind_not_indexed' | 'identifier_rules'
  *   | 'evaluation_malformed' | 'evaluation_proof' | 'bucket_length' | 'bucket_proof' | 'entry_malformed'
- *   | 'client_fault'} Reason
+ *   | 'client_fault' | 'client_altered'} Reason
  */
 
 /**
@@ -24,13 +24,20 @@
  */
 
 /**
+ * How much of a checked dataset could be read: its rows, and cells of the asked kind that were no identifier.
+ * @typedef {{readonly dataset: string, readonly rows_read: number, readonly rows_accepted: number,
+ *   readonly identifiers_rejected: number}} Coverage
+ */
+
+/**
  * @typedef {{readonly type: 'exposed', readonly release: number, readonly exposures: readonly Exposure[],
- *   readonly checked: readonly string[], readonly unchecked: readonly Unchecked[]}} Exposed
+ *   readonly checked: readonly string[], readonly unchecked: readonly Unchecked[],
+ *   readonly coverage: readonly Coverage[]}} Exposed
  */
 
 /**
  * @typedef {{readonly type: 'not_found', readonly release: number, readonly checked: readonly string[],
- *   readonly unchecked: readonly Unchecked[]}} NotFound
+ *   readonly unchecked: readonly Unchecked[], readonly coverage: readonly Coverage[]}} NotFound
  */
 
 /**

@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { acceptManifest, conclude, locate, start } from '../src/client.js';
 import { utf8 } from '../src/encoding.js';
 import { canonical } from '../src/identifier.js';
+import { SALT, SLOW_HASH } from '../src/selftest.js';
+import { slowHash } from '../src/slow_hash.js';
 import { MEMBER, Steward, seeded } from './simulator.js';
 
 const NOW = Date.UTC(2025, 4, 1) / 1000;
@@ -48,6 +50,7 @@ export function make() {
     response: JSON.stringify(message),
     path: located.path,
     page: bytesToHex(page),
+    slow_hash: bytesToHex(slowHash('phone', '', SALT, SLOW_HASH)),
     verdict: conclude(located.state, page),
   };
 }

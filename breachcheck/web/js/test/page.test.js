@@ -1,10 +1,12 @@
 /** The page's side: a worker that runs the real bundle, one that does not, and the browser's storage. */
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { createServer } from 'node:http';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { Worker as Thread } from 'node:worker_threads';
 import { bundles } from '../build.js';
-import { InputError, check } from '../src/check.js';
+import { InputError, check, fetchWorker } from '../src/check.js';
 import { selftest } from '../src/selftest.js';
 import known from '../src/selftest.json' with { type: 'json' };
 import { make } from './make_selftest.js';
@@ -185,7 +187,7 @@ test('the time limit of an answer reaches the worker', async () => {
   await silent.close();
 });
 
-test('trusted types: the worker must be of the page\'s own origin', async () => {
+test('trusted types: the worker must be octets that the page holds', async () => {
   const made = [];
   globalThis.location = { href: 'https://page.example/fr/', origin: 'https://page.example' };
   globalThis.trustedTypes = {
@@ -199,13 +201,52 @@ test('trusted types: the worker must be of the page\'s own origin', async () => 
       super(trusted);
     }
   };
-  assert.deepEqual((await ask(MEMBER)).verdict, EXPOSED);
-  assert.deepEqual((await ask(STRANGER)).verdict, ABSENT);
-  const foreign = ['https://other.example/worker.js', '//other.example/worker.js', 'data:text/javascript,', 'blob:x'];
-  for (const worker of foreign) {
-    assert.equal(await reasonFor({ worker }), 'client_fault');
+  const own = 'blob:https://page.example/7f';
+  scripts.set(own, scripts.get('/worker.js'));
+  assert.deepEqual((await ask(MEMBER, { worker: own })).verdict, EXPOSED);
+  assert.deepEqual((await ask(STRANGER, { worker: own })).verdict, ABSENT);
+  for (const worker of ['https://page.example/worker.js', 'blob:https://other.example/7f', 'data:text/javascript,']) {
+    scripts.set(worker, scripts.get('/worker.js'));
+    assert.equal(await reasonFor({ worker }), 'client_fault', worker);
   }
   assert.deepEqual(made, ['breachcheck']);
+});
+
+test('a check that is stopped is not made, and its worker is ended', async () => {
+  scripts.set('/hanging.js', '');
+  const controller = new AbortController();
+  const { signal } = controller;
+  const asked = ask(STRANGER, { worker: '/hanging.js', signal });
+  controller.abort();
+  assert.equal((await asked).verdict.reason, 'not_checked');
+  while (alive.size > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+});
+
+test('the worker\'s script: downloaded once, verified, and why there is none', async () => {
+  const script = Buffer.from('postMessage(1)');
+  const integrity = `sha384-${createHash('sha384').update(script).digest('base64')}`;
+  let answer = (response) => response.end(script);
+  const asked = [];
+  const server = createServer((request, response) => {
+    asked.push(request.method);
+    answer(response);
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${server.address().port}/worker.js`;
+  const { worker } = await fetchWorker(url, integrity);
+  assert.deepEqual(asked, ['GET']);
+  assert.deepEqual(Buffer.from(await (await fetch(worker)).arrayBuffer()), script);
+  answer = (response) => response.end('postMessage(2)');
+  assert.deepEqual(await fetchWorker(url, integrity), { reason: 'client_altered' });
+  answer = (response) => response.writeHead(404).end();
+  assert.deepEqual(await fetchWorker(url, integrity), { reason: 'client_altered' });
+  answer = () => {};
+  assert.deepEqual(await fetchWorker(url, integrity, 50), { reason: 'timeout' });
+  answer = (response) => response.writeHead(200, { 'content-length': 20 }).write('stalls');
+  assert.deepEqual(await fetchWorker(url, integrity, 200), { reason: 'timeout' });
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+  assert.deepEqual(await fetchWorker(url, integrity), { reason: 'unreachable' });
 });
 
 test('self-test: passes, and its constants are those of today\'s rules', () => {
@@ -229,4 +270,17 @@ test('self-test: a device that computes wrongly says nothing', async () => {
     reasons.push(verdict.reason ?? verdict.type);
   }
   assert.deepEqual(reasons, ['client_fault', 'client_fault', 'client_fault', 'exposed']);
+});
+
+test('self-test: Argon2id is that of checks, second pass and all address blocks', async () => {
+  const script = scripts.get('/worker.js');
+  const faults = [
+    [/\b\w+!==0&&\w+===19\b/, 'false'], // the second pass overwrites instead of adding
+    [/\b(\w+)=(\w+)%128;\1===0/, '$1=$2%128;$2===0'], // the first 128 addresses of a segment serve for all others
+  ];
+  for (const [fault, instead] of faults) {
+    assert.match(script, fault);
+    scripts.set('/wrong.js', script.replace(fault, instead));
+    assert.equal(await reasonFor({ worker: '/wrong.js' }), 'client_fault', String(fault));
+  }
 });

@@ -171,8 +171,12 @@ export const EXPOSED = {
   exposures: [{ dataset: 'cnss-2025', fields: ['Phone numbers', 'Names', 'Earnings'], employer: true, shared: false }],
   checked: ['cnss-2025', 'other-2025'],
   unchecked: [{ dataset: 'third-2025', kinds: [] }],
+  coverage: ['cnss-2025', 'other-2025'].map((dataset) => ({
+    dataset, rows_read: 10, rows_accepted: 9, identifiers_rejected: 2,
+  })),
 };
-export const ABSENT = { type: 'not_found', release: 7, checked: EXPOSED.checked, unchecked: EXPOSED.unchecked };
+const { checked, unchecked, coverage } = EXPOSED;
+export const ABSENT = { type: 'not_found', release: 7, checked, unchecked, coverage };
 
 /** Answer of the service to a request, before anything is spoilt. */
 export function answer(steward, published, method, path, body) {

@@ -235,8 +235,8 @@ function outcome(vector, manifests) {
     const { state, path } = locate(started.state, hex(vector.response));
     assert.equal(path, vector.path);
     stage = 'bucket';
-    const { type, release, checked, unchecked, exposures = [] } = conclude(state, hex(vector.page));
-    return { stage: 'verdict', verdict: { verdict: type, release, breaches: exposures, checked, unchecked } };
+    const { type, release, checked, unchecked, coverage, exposures = [] } = conclude(state, hex(vector.page));
+    return { stage: 'verdict', verdict: { verdict: type, release, breaches: exposures, checked, unchecked, coverage } };
   } catch (error) {
     const type = error instanceof InputError ? 'invalid' : 'undetermined';
     assert.ok(error instanceof InputError || error instanceof ProtocolError, error.stack);
