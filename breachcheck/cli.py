@@ -115,6 +115,9 @@ def ingest(
         typer.Option("--k-population", envvar="BREACHCHECK_K_POPULATION", min=1, help="Numbers a bucket, at least."),
     ] = 1000,
     grow: Annotated[bool, typer.Option("--grow", help="Let prefixes be longer than in the last release.")] = False,
+    allow_shrinking: Annotated[
+        bool, typer.Option("--allow-shrinking", help="Publish although the ledger lacks what the last release had.")
+    ] = False,
     workers: Annotated[
         int | None,
         typer.Option("--workers", envvar="BREACHCHECK_WORKERS", min=1, help="Processes; by default one a core."),
@@ -135,7 +138,7 @@ def ingest(
     hardening.harden()
     job = Job(tuple(files), read_mapping(mapping), dataset, read_about(about) if about else About())
     steward = room.read_steward(keys, releases)
-    policy = Policy(k_members, k_population, timedelta(days=valid_days), grow)
+    policy = Policy(k_members, k_population, timedelta(days=valid_days), grow, allow_shrinking)
     slow_hash = SLOW_HASHES[parameters]
     with (
         Ledger(ledger or keys / FILE, steward, slow_hash) as book,

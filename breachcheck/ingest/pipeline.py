@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from breachcheck.errors import InputError
 from breachcheck.exposure import names_of
 from breachcheck.ingest import publish, sources
+from breachcheck.ingest.completeness import refuse_behind
 from breachcheck.ingest.engine import Engine
 from breachcheck.ingest.mapping import About, Mapping
 from breachcheck.ingest.reduce import Counts, Evaluate, Shroud, unshroud
@@ -90,6 +91,10 @@ def ingest(
         ReleaseError: ledger or release folder cannot be used, or the new release does not verify.
     """
     asked = _describe(job, Counts())
+    # Now already, and not only when hours of work are in the wrong ledger.
+    previous = publish.read_previous(releases, keys.publisher_key)
+    if previous and previous.public_key == keys.evaluator.pk and not policy.shrink:
+        refuse_behind(previous, ledger)
     given = {_keyed(keys, "source", sources.digest(path)): path for path in job.files}
     runs = [past for past in ledger.runs() if past.dataset.name == job.dataset]
     known = {digest for past in runs if past.mapping == job.mapping.digest for digest in past.sources}

@@ -13,6 +13,7 @@ from typing import Final
 
 from breachcheck.errors import ProtocolError, ReleaseError
 from breachcheck.exposure import DataClass, Exposed, Flag, NotFound, names_of
+from breachcheck.ingest.completeness import refuse_behind
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol import bucket, client, entry, merkle, messages
 from breachcheck.protocol.bucket import Layout
@@ -29,12 +30,16 @@ _BATCH_BYTES: Final = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a release promises: how many share a bucket, how long it is current, and whether prefixes may grow."""
+    """What a release promises: how many share a bucket, how long it is current, and whether prefixes may grow.
+
+    With `shrink` it may lack what the release before it had.
+    """
 
     k_members: int = K_MEMBERS
     k_population: int = K_POPULATION
     valid_for: timedelta = VALID_FOR
     grow: bool = False
+    shrink: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -62,12 +67,14 @@ def publish(
     folder that the next run removes, or a complete release that nothing points to and whose number is not used again.
 
     Raises:
-        ReleaseError: `nothing_to_publish`, `page_length`, `verification`, or what `store.reader` finds wrong.
+        ReleaseError: `nothing_to_publish`, `ledger_behind`, `page_length`, `verification`, or what `store.reader` finds wrong.
     """
     releases.mkdir(parents=True, exist_ok=True)
     for left in releases.glob(".staging-*"):
         shutil.rmtree(left)
-    previous = _previous(releases, keys.publisher_key)
+    previous = read_previous(releases, keys.publisher_key)
+    if previous and not policy.shrink:
+        refuse_behind(previous, ledger)
     datasets, kinds = ledger.datasets(), ledger.kinds()
     if not kinds:
         raise ReleaseError("nothing_to_publish", "the ledger holds no identifier")
@@ -111,6 +118,7 @@ def publish(
     watch("publish", len(kinds), len(kinds))
     stage.rename(releases / str(number))
     _sync(releases)
+    ledger.release(number)
     pointer = releases / f".{reader.CURRENT}"
     pointer.write_text(f"{number}\n", "ascii")
     _sync(pointer)
@@ -119,12 +127,18 @@ def publish(
     return manifest
 
 
-def _previous(releases: Path, publisher_key: bytes) -> Manifest | None:
+def read_previous(releases: Path, publisher_key: bytes) -> Manifest | None:
+    """Return the manifest of the current release, or None where there is none yet.
+
+    Raises:
+        ReleaseError: `no_release`, `unreadable` or `manifest`: what is there is not a release of this publisher.
+    """
     if not (releases / reader.CURRENT).exists():
         return None
-    signed = (reader.current(releases) / reader.MANIFEST).read_bytes()
     try:
-        return open_signed(signed, publisher_key)
+        return open_signed((reader.current(releases) / reader.MANIFEST).read_bytes(), publisher_key)
+    except OSError as error:
+        raise ReleaseError("unreadable", f"{reader.MANIFEST} of the release before: {error.strerror}") from None
     except ProtocolError as error:
         raise ReleaseError("manifest", f"the release before this one: {error}") from None
 

@@ -67,6 +67,7 @@ class Ledger:
             ReleaseError: `unreadable`, `schema`, or `ledger_keys`: it was begun with other keys or parameters.
         """
         self.path = path
+        self.public_key = keys.evaluator.pk
         spill = path.with_name(f".{path.name}.spill")
         if not path.exists():
             begun = [schema.LEDGER_VERSION, keys.service_salt, parameters.name, keys.evaluator.pk]
@@ -83,11 +84,14 @@ class Ledger:
             raise
 
     def _check(self, keys: StewardKeys, parameters: SlowHash) -> None:
-        [(version, salt, name, public_key)] = self._database.execute("FROM ledger").fetchall()
+        [(version,)] = self._database.execute("SELECT schema_version FROM ledger").fetchall()
         if version != schema.LEDGER_VERSION:
             raise ReleaseError(
                 "schema", f"the ledger is of schema {version}; this version reads {schema.LEDGER_VERSION}"
             )
+        [(salt, name, public_key)] = self._database.execute(
+            "SELECT service_salt, parameters, public_key FROM ledger"
+        ).fetchall()
         if (salt, public_key) != (keys.service_salt, keys.evaluator.pk):
             raise ReleaseError("ledger_keys", "the ledger was begun with other keys")
         if name != parameters.name:
@@ -110,6 +114,21 @@ class Ledger:
         for past in self.runs():
             runs.setdefault(past.dataset.name, []).append(past.dataset)
         return [_together(runs[name]) for name in sorted(runs)]
+
+    @property
+    def released(self) -> int:
+        """The number of the last release that was made from this ledger; 0 before the first."""
+        [(number,)] = self._database.execute("SELECT released FROM ledger").fetchall()
+        return int(number)
+
+    def release(self, number: int) -> None:
+        """Keep the number of a release that is made from this ledger, before anybody can see the release."""
+        self._database.execute("UPDATE ledger SET released = ?", [number])
+
+    def replaced_since(self, number: int) -> set[str]:
+        """Return the datasets of which results were replaced after the release of this number was made."""
+        rows = self._database.execute("SELECT dataset FROM replaced WHERE released >= ?", [number]).fetchall()
+        return {name for (name,) in rows}
 
     def describe(self, dataset: Dataset) -> None:
         """Let what is said of a dataset, but not what was counted, be what `dataset` says."""
@@ -302,6 +321,7 @@ class Run:
                     self._database.execute(f"DELETE FROM {table} WHERE run = ?", [past.name])  # noqa: S608
             for past in replaced:
                 self._database.execute("DELETE FROM run WHERE name = ?", [past.name])
+                self._database.execute("INSERT INTO replaced SELECT ?, released FROM ledger", [past.dataset.name])
             self._database.execute(
                 "INSERT INTO exposure SELECT ?, ?, kind, output, locator, list_contains(?, kind) AND flags & ? = 0, "
                 "row_high, row_low, fields, flags FROM run.standing "
@@ -331,7 +351,7 @@ def _make(path: Path, tables: str, values: Sequence[object] | None = None) -> No
         new.chmod(0o600)
         database.execute(tables)
         if values is not None:
-            database.execute("INSERT INTO ledger VALUES (?, ?, ?, ?)", values)
+            database.execute("INSERT INTO ledger VALUES (?, ?, ?, ?, 0)", values)
         database.execute("CHECKPOINT")
     new.rename(path)
 

@@ -10,7 +10,7 @@ import duckdb
 from breachcheck.errors import ReleaseError
 
 SCHEMA_VERSION: Final = 1  # of a release
-LEDGER_VERSION: Final = 2
+LEDGER_VERSION: Final = 3
 
 RELEASE: Final = """
 CREATE TABLE release (schema_version UINTEGER NOT NULL, number UBIGINT NOT NULL);
@@ -23,7 +23,8 @@ CREATE TABLE bucket (kind UINTEGER NOT NULL, number UINTEGER NOT NULL, digest BL
 
 LEDGER: Final = """
 CREATE TABLE ledger (schema_version UINTEGER NOT NULL, service_salt BLOB NOT NULL, parameters VARCHAR NOT NULL,
-                     public_key BLOB NOT NULL);
+                     public_key BLOB NOT NULL, released UBIGINT NOT NULL DEFAULT 0);
+CREATE TABLE replaced (dataset VARCHAR NOT NULL, released UBIGINT NOT NULL);
 CREATE SEQUENCE runs;
 CREATE TABLE run (number UBIGINT NOT NULL DEFAULT nextval('runs'), name VARCHAR NOT NULL, dataset VARCHAR NOT NULL,
                   mapping BLOB NOT NULL, description VARCHAR NOT NULL);
