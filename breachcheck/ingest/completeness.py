@@ -1,12 +1,13 @@
-"""A release holds what the one before it held: a ledger that lacks a part of that would make false "not found"s of it."""
+"""What a ledger must be before a release is made of it: else what was found before would not be found any more."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from breachcheck.errors import ReleaseError
+from breachcheck.protocol.identifier import KINDS
 from breachcheck.protocol.manifest import Manifest
-from breachcheck.store.ledger import Ledger
+from breachcheck.store.ledger import Ledger, Past
 
 
 def refuse_behind(previous: Manifest, ledger: Ledger) -> None:
@@ -24,6 +25,26 @@ def refuse_behind(previous: Manifest, ledger: Ledger) -> None:
             f"the ledger lacks what release {previous.release} was made of: {lost}. Bring back the right ledger, or "
             "publish less by --allow-shrinking",
         )
+
+
+def other_rules(past: Past) -> list[str]:
+    """Return the kinds of which the identifiers of a run were made under other rules than this program's."""
+    return sorted(kind for kind, digest in past.rules.items() if kind not in KINDS or KINDS[kind].digest != digest)
+
+
+def refuse_other_rules(runs: Iterable[Past]) -> None:
+    """Refuse results whose canonical forms may be others than this program's: no client of today would find them.
+
+    Raises:
+        ReleaseError: `ledger_rules`.
+    """
+    for past in runs:
+        if kinds := other_rules(past):
+            raise ReleaseError(
+                "ledger_rules",
+                f"{past.dataset.name} was read under other rules for {', '.join(kinds)}: give all its files again, or "
+                "publish with the version that read them",
+            )
 
 
 def _lost(previous: Manifest, ledger: Ledger) -> Iterator[str]:

@@ -21,13 +21,14 @@ from pydantic import ValidationError
 from breachcheck.errors import InputError
 from breachcheck.exposure import names_of
 from breachcheck.ingest import publish, sources
-from breachcheck.ingest.completeness import refuse_behind
+from breachcheck.ingest.completeness import other_rules, refuse_behind, refuse_other_rules
 from breachcheck.ingest.engine import Engine
 from breachcheck.ingest.mapping import About, Mapping
 from breachcheck.ingest.reduce import Counts, Evaluate, Shroud, unshroud
 from breachcheck.ingest.sources.chunk import Chunk
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol.encoding import encode, hkdf_expand
+from breachcheck.protocol.identifier import KINDS
 from breachcheck.protocol.manifest import Dataset, Manifest
 from breachcheck.protocol.parameters import STANDARD, SlowHash
 from breachcheck.store.ledger import Ledger, Run
@@ -97,22 +98,25 @@ def ingest(
         refuse_behind(previous, ledger)
     given = {_keyed(keys, "source", sources.digest(path)): path for path in job.files}
     runs = [past for past in ledger.runs() if past.dataset.name == job.dataset]
-    known = {digest for past in runs if past.mapping == job.mapping.digest for digest in past.sources}
+    as_now = [past for past in runs if past.mapping == job.mapping.digest and not other_rules(past)]
+    known = {digest for past in as_now for digest in past.sources}
     fresh = {digest: path for digest, path in given.items() if digest not in known}
-    # A file that was read with another mapping is read again with this one, in place of what it gave then.
+    # A file that was read with another mapping, or under other rules of identifiers, is read again with these, in place
+    # of what it gave then.
     replaced = [past for past in runs if past.sources & fresh.keys()]
     if any(not past.sources <= fresh.keys() for past in replaced):
         raise InputError(
             "already_read",
-            "some of these files were read with another mapping, beside others: give them all again",
+            "some of these files were read with another mapping or other rules, beside others: give them all again",
         )
+    refuse_other_rules(past for past in ledger.runs() if all(past.name != one.name for one in replaced))
     identifiers: dict[str, int] = {}
     sample: list[publish.Sample] = []
     resumed = False
     if fresh:
         name = _keyed(keys, "run", job.dataset.encode(), job.mapping.digest, *sorted(fresh)).hex()[:16]
         run_key = hkdf_expand(keys.evaluator.sk, encode("shroud", name.encode()), 64)
-        run = ledger.run(name)
+        run = ledger.run(name, {kind: KINDS[kind].digest for column in job.mapping.column for kind in column.kind})
         resumed = run.reading is not None or run.dataset is not None
         try:
             # In the order of their digests: the same wherever the shell put them, so that reading can go on.
@@ -175,7 +179,7 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
 def _chunks(
     files: Sequence[Path], mapping: Mapping, first: int, skip: int, places: deque[tuple[int, int, int]]
 ) -> Iterator[tuple[int, Chunk]]:
-    """Yield the chunks numbered, from chunk `skip` of file `first` on; `places` gets file, chunks so far, octets before."""
+    """Yield the chunks numbered, from chunk `skip` of file `first` on; `places` gets file, chunks, octets before."""
     behind = sum(path.stat().st_size for path in files[:first])
     number = 0
     for file, path in enumerate(files[first:], first):

@@ -13,7 +13,7 @@ from typing import Final
 
 from breachcheck.errors import ProtocolError, ReleaseError
 from breachcheck.exposure import DataClass, Exposed, Flag, NotFound, names_of
-from breachcheck.ingest.completeness import refuse_behind
+from breachcheck.ingest.completeness import refuse_behind, refuse_other_rules
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol import bucket, client, entry, merkle, messages
 from breachcheck.protocol.bucket import Layout
@@ -67,7 +67,8 @@ def publish(
     folder that the next run removes, or a complete release that nothing points to and whose number is not used again.
 
     Raises:
-        ReleaseError: `nothing_to_publish`, `ledger_behind`, `page_length`, `verification`, or what `store.reader` finds wrong.
+        ReleaseError: `nothing_to_publish`, `ledger_behind`, `ledger_rules`, `page_length`, `verification`, or what
+            `store.reader` finds wrong.
     """
     releases.mkdir(parents=True, exist_ok=True)
     for left in releases.glob(".staging-*"):
@@ -75,6 +76,8 @@ def publish(
     previous = read_previous(releases, keys.publisher_key)
     if previous and not policy.shrink:
         refuse_behind(previous, ledger)
+    refuse_other_rules(ledger.runs())
+    rules = ledger.rules()
     datasets, kinds = ledger.datasets(), ledger.kinds()
     if not kinds:
         raise ReleaseError("nothing_to_publish", "the ledger holds no identifier")
@@ -90,7 +93,7 @@ def publish(
         tables.append(
             KindTable(
                 kind=kind,
-                rules=KINDS[kind].digest,
+                rules=rules[kind],
                 prefix_bits=layout.prefix_bits,
                 entries_per_bucket=layout.entries_per_bucket,
                 root=root,

@@ -8,10 +8,11 @@ shrouded values, which are ciphertext, and OPRF outputs, and goes when the run's
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -49,12 +50,17 @@ class Sealable(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A run whose results the ledger holds: the digest of its mapping, what it read, keyed digests of its files."""
+    """A run whose results the ledger holds.
+
+    `mapping` is the digest of its mapping, `sources` keyed digests of its files, `rules` the digests of the identifier
+    rules, by kind, under which its outputs were made.
+    """
 
     name: str
     mapping: bytes
     dataset: Dataset
     sources: frozenset[bytes]
+    rules: Mapping[str, bytes]
 
 
 class Ledger:
@@ -72,7 +78,7 @@ class Ledger:
         if not path.exists():
             begun = [schema.LEDGER_VERSION, keys.service_salt, parameters.name, keys.evaluator.pk]
             try:
-                _make(path, schema.LEDGER, begun)
+                _make(path, schema.LEDGER, "INSERT INTO ledger VALUES (?, ?, ?, ?, 0)", begun)
             except duckdb.Error as error:
                 raise schema.failed(path, error) from None
         self._database = schema.connect(path, spill=spill)
@@ -100,12 +106,12 @@ class Ledger:
     def runs(self) -> list[Past]:
         """Return the runs whose results are held, in the order in which they ended."""
         rows = self._database.execute(
-            "SELECT name, mapping, description, (SELECT list(digest) FROM source WHERE source.run = run.name) "
+            "SELECT name, mapping, description, (SELECT list(digest) FROM source WHERE source.run = run.name), rules "
             "FROM run ORDER BY number"
         ).fetchall()
         return [
-            Past(name, mapping, Dataset.model_validate_json(description), frozenset(digests))
-            for name, mapping, description, digests in rows
+            Past(name, mapping, Dataset.model_validate_json(description), frozenset(digests), _read_rules(rules))
+            for name, mapping, description, digests, rules in rows
         ]
 
     def datasets(self) -> list[Dataset]:
@@ -143,6 +149,10 @@ class Ledger:
         """Tell people apart, and settle what each identifier shows. What follows here needs it done once."""
         return gather(self._database)
 
+    def rules(self) -> dict[str, bytes]:
+        """Return by kind the digest of the identifier rules under which its outputs were made."""
+        return {kind: digest for past in self.runs() for kind, digest in past.rules.items()}
+
     def kinds(self) -> list[str]:
         """Return the kinds of which the ledger holds at least one identifier."""
         return [
@@ -175,9 +185,13 @@ class Ledger:
         for batch in reader:
             yield from map(Sealable._make, zip(*(column.to_pylist() for column in batch.columns), strict=True))
 
-    def run(self, name: str) -> Run:
-        """Begin the ingest run of this name, or go on with it."""
-        return Run(self._database, self.path.with_name(f"{self.path.name}.{name}"), name)
+    def run(self, name: str, rules: Mapping[str, bytes]) -> Run:
+        """Begin the ingest run of this name under these identifier rules (digests by kind), or go on with it.
+
+        Raises:
+            ReleaseError: `unreadable`, or `run_rules`: it was begun under others.
+        """
+        return Run(self._database, self.path.with_name(f"{self.path.name}.{name}"), name, rules)
 
     def __enter__(self) -> Self:
         return self
@@ -197,14 +211,20 @@ class Ledger:
 class Run:
     """The run file of one ingest. What is in it survives the process: reading and evaluation go on where they were."""
 
-    def __init__(self, database: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
+    def __init__(self, database: duckdb.DuckDBPyConnection, path: Path, name: str, rules: Mapping[str, bytes]) -> None:
         self._database, self._path, self._name = database, path, name
+        self._rules = _write_rules(rules)
         try:
             if not path.exists():
-                _make(path, schema.RUN)
+                _make(path, schema.RUN, "INSERT INTO rules VALUES (?)", [self._rules])
             self._attach()
+            begun = self._database.execute("SELECT rules FROM run.rules").fetchall()
         except duckdb.Error as error:
             raise schema.failed(path, error) from None
+        if begun != [(self._rules,)]:
+            raise ReleaseError(
+                "run_rules", f"{path.name} was begun under other identifier rules: remove it, and it begins anew"
+            )
 
     def _attach(self) -> None:
         self._database.execute(f"ATTACH '{str(self._path).replace(chr(39), chr(39) * 2)}' AS run")
@@ -242,7 +262,7 @@ class Run:
             self._reach(_READING, state)
 
     def merge(self, dataset: Dataset) -> None:
-        """Make one line of all with the same value and row mark, and number the values; the result of reading is kept."""
+        """Make one line of all with the same value and row mark, and number the values; keep the result of reading."""
         with _Transaction(self._database):
             self._database.execute(
                 "CREATE TABLE run.standing AS SELECT kind, value, row_high, row_low, bit_or(fields) AS fields, "
@@ -291,7 +311,8 @@ class Run:
     def masks(self, positions: Sequence[int]) -> list[tuple[str, bytes, int]]:
         """Return (kind, shrouded value, field mask) at these positions."""
         return self._database.execute(
-            "SELECT kind, value, bit_or(fields) FROM (SELECT kind, value FROM run.merged WHERE list_contains(?, rowid)) "
+            "SELECT kind, value, bit_or(fields) "
+            "FROM (SELECT kind, value FROM run.merged WHERE list_contains(?, rowid)) "
             "JOIN run.standing USING (kind, value) GROUP BY ALL",
             [list(positions)],
         ).fetchall()
@@ -325,13 +346,13 @@ class Run:
             self._database.execute(
                 "INSERT INTO exposure SELECT ?, ?, kind, output, locator, list_contains(?, kind) AND flags & ? = 0, "
                 "row_high, row_low, fields, flags FROM run.standing "
-                "JOIN (SELECT kind, value, output, locator FROM run.merged JOIN run.evaluated ON merged.rowid = position) "
-                "USING (kind, value)",
+                "JOIN (SELECT kind, value, output, locator "
+                "FROM run.merged JOIN run.evaluated ON merged.rowid = position) USING (kind, value)",
                 [self._name, dataset.name, list(linking), int(Flag.EMPLOYER)],
             )
             self._database.execute(
-                "INSERT INTO main.run (name, dataset, mapping, description) VALUES (?, ?, ?, ?)",
-                [self._name, dataset.name, mapping, dataset.model_dump_json()],
+                "INSERT INTO main.run (name, dataset, mapping, description, rules) VALUES (?, ?, ?, ?, ?)",
+                [self._name, dataset.name, mapping, dataset.model_dump_json(), self._rules],
             )
             for digest in sources:
                 self._database.execute("INSERT INTO source VALUES (?, ?)", [self._name, digest])
@@ -343,17 +364,24 @@ class Run:
         self._database.unregister("batch")
 
 
-def _make(path: Path, tables: str, values: Sequence[object] | None = None) -> None:
+def _make(path: Path, tables: str, insert: str, values: Sequence[object]) -> None:
     # Under another name first: a file that is there is whole, however its making ended. For the owner alone.
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     with schema.connect(new) as database:
         new.chmod(0o600)
         database.execute(tables)
-        if values is not None:
-            database.execute("INSERT INTO ledger VALUES (?, ?, ?, ?, 0)", values)
+        database.execute(insert, values)
         database.execute("CHECKPOINT")
     new.rename(path)
+
+
+def _write_rules(rules: Mapping[str, bytes]) -> str:
+    return json.dumps({kind: digest.hex() for kind, digest in sorted(rules.items())})
+
+
+def _read_rules(text: str) -> dict[str, bytes]:
+    return {kind: bytes.fromhex(digest) for kind, digest in json.loads(text).items()}
 
 
 def _together(runs: Sequence[Dataset]) -> Dataset:

@@ -27,7 +27,7 @@ CREATE TABLE ledger (schema_version UINTEGER NOT NULL, service_salt BLOB NOT NUL
 CREATE TABLE replaced (dataset VARCHAR NOT NULL, released UBIGINT NOT NULL);
 CREATE SEQUENCE runs;
 CREATE TABLE run (number UBIGINT NOT NULL DEFAULT nextval('runs'), name VARCHAR NOT NULL, dataset VARCHAR NOT NULL,
-                  mapping BLOB NOT NULL, description VARCHAR NOT NULL);
+                  mapping BLOB NOT NULL, description VARCHAR NOT NULL, rules VARCHAR NOT NULL);
 CREATE TABLE source (run VARCHAR NOT NULL, digest BLOB NOT NULL);
 CREATE TABLE exposure (run VARCHAR NOT NULL, dataset VARCHAR NOT NULL, kind VARCHAR NOT NULL, output BLOB NOT NULL,
                        locator UBIGINT NOT NULL, linking BOOLEAN NOT NULL, row_high UBIGINT NOT NULL,
@@ -35,6 +35,7 @@ CREATE TABLE exposure (run VARCHAR NOT NULL, dataset VARCHAR NOT NULL, kind VARC
 """
 
 RUN: Final = """
+CREATE TABLE rules (rules VARCHAR NOT NULL);
 CREATE TABLE progress (stage VARCHAR NOT NULL, state VARCHAR NOT NULL);
 CREATE TABLE shrouded (kind VARCHAR NOT NULL, value BLOB NOT NULL, row_high UBIGINT NOT NULL, row_low UBIGINT NOT NULL,
                        fields UINTEGER NOT NULL, flags UTINYINT NOT NULL);
