@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Any, Final, Literal, NoReturn
 
 import typer
+from typer.main import get_command
 
 from breachcheck.errors import BreachcheckError, InputError, ReleaseError
 
@@ -18,6 +19,7 @@ EXPOSED: Final = 1
 USAGE: Final = 2
 COULD_NOT: Final = 3
 _UsageError: Any = typer.BadParameter.__mro__[2]  # ClickException, which typer keeps to itself
+MAX_DAYS: Final = 3650  # that a release may be valid
 _MAX_LINE: Final = 4096  # bytes of an identifier on standard input
 
 app = typer.Typer(
@@ -105,10 +107,15 @@ def ingest(
     ] = None,
     valid_days: Annotated[
         int,
-        typer.Option("--valid-days", envvar="BREACHCHECK_VALID_DAYS", min=1, help="Days the release stays current."),
+        typer.Option(
+            "--valid-days", envvar="BREACHCHECK_VALID_DAYS", min=1, max=MAX_DAYS, help="Days the release stays current."
+        ),
     ] = 90,
     k_members: Annotated[
-        int, typer.Option("--k-members", envvar="BREACHCHECK_K_MEMBERS", min=1, help="Identifiers a bucket, at least.")
+        int,
+        typer.Option(
+            "--k-members", envvar="BREACHCHECK_K_MEMBERS", min=1, max=2**53, help="Identifiers a bucket, at least."
+        ),
     ] = 100,
     k_population: Annotated[
         int,
@@ -120,7 +127,9 @@ def ingest(
     ] = False,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", envvar="BREACHCHECK_WORKERS", min=1, help="Processes; by default one a core."),
+        typer.Option(
+            "--workers", envvar="BREACHCHECK_WORKERS", min=1, max=1024, help="Processes; by default one a core."
+        ),
     ] = None,
 ) -> None:
     """Bring leaked files into the ledger and publish the next release. Killed, it goes on where it was."""
@@ -221,7 +230,8 @@ def check(
         ),
     ] = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", envvar="BREACHCHECK_TIMEOUT", min=0.1, help="Seconds for the whole check.")
+        float,
+        typer.Option("--timeout", envvar="BREACHCHECK_TIMEOUT", min=0.1, max=3600, help="Seconds for the whole check."),
     ] = 30.0,
 ) -> None:
     """Check one identifier, read from a prompt or from standard input, never from the command line.
@@ -289,40 +299,39 @@ def demo(
 
 
 def main() -> None:
-    """Run the command line, and turn every error into one line and an exit code.
+    """Run the command line, and turn every error that is foreseen into one line and an exit code.
 
-    Exit code 1 says "exposed", so nothing else may end with it: neither Python's own end by an exception, nor a closed
-    pipe.
+    Exit code 1 says "exposed", so nothing else may end with it: `breachcheck.__main__` sees to what is not foreseen.
     """
-    sys.excepthook = _last_resort
     try:
-        code = app(standalone_mode=False)
+        # Not `app()`: that would put a hook of its own in the place of ours, with a traceback and exit code 1.
+        code = get_command(app).main(standalone_mode=False)
         sys.stdout.flush()
     except typer.Abort:
         _end("stopped before there was a result", COULD_NOT)
     except _UsageError as error:
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
         sys.exit(USAGE)
     except BreachcheckError as error:
         _end(str(error), USAGE if isinstance(error, InputError) else COULD_NOT)
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to write to a closed pipe would end in another code
         _end(f"{error.filename or 'a file or pipe'}: {error.strerror}", COULD_NOT)
     except KeyboardInterrupt:
         _end("stopped", 130)
+    except SystemExit:  # how the parser of commands ends, with 1, when nobody reads what it prints
+        _end("stopped before there was a result", COULD_NOT)
     sys.exit(code)
 
 
 def _end(why: str, code: int) -> NoReturn:
-    sys.stderr.write(f"breachcheck: {why}\n")
+    # What is left to write to a closed or full stream would end in another code.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+            continue
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    with contextlib.suppress(OSError):
+        os.write(2, f"breachcheck: {why}\n".encode("utf-8", "backslashreplace"))
     sys.exit(code)
-
-
-def _last_resort(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:  # noqa: ARG001
-    # A fault of ours. Its words and its traceback may hold what was worked on: only its name and place are told.
-    while at is not None and at.tb_next is not None:
-        at = at.tb_next
-    place = f" in {Path(at.tb_frame.f_code.co_filename).name}, line {at.tb_lineno}" if at else ""
-    sys.stderr.write(f"breachcheck: {kind.__name__}{place}: a fault of this program\n")
-    sys.stderr.flush()
-    os._exit(COULD_NOT)

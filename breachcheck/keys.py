@@ -30,6 +30,7 @@ PUBLISHER_PUB: Final = "publisher.pub"
 EVALUATOR_KEY: Final = "evaluator.key"
 SERVICE_SALT: Final = "service.salt"
 RELEASE_NUMBER: Final = "release.number"
+MAX_RELEASE: Final = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,16 @@ class StewardKeys:
         and releases, and it is on the disk before anything is sealed under it.
 
         Raises:
-            ReleaseError: `keys`: the file is damaged.
+            ReleaseError: `keys`: the file is damaged, or there is no number left below 2^53.
         """
         path = self.folder / RELEASE_NUMBER
         try:
-            last = int(path.read_text("ascii")) if path.exists() else 0
-        except ValueError:
-            raise ReleaseError("keys", f"{RELEASE_NUMBER} does not hold a number") from None
-        number = max(last, present) + 1
+            text = path.read_text("ascii").strip() if path.exists() else "0"
+        except UnicodeDecodeError:
+            text = ""
+        if not (text.isdecimal() and len(text) < 20 and max(int(text), present) < MAX_RELEASE):
+            raise ReleaseError("keys", f"{RELEASE_NUMBER} does not hold a number from 0 to {MAX_RELEASE - 1}")
+        number = max(int(text), present) + 1
         new = path.with_name(f".{RELEASE_NUMBER}")
         with new.open("w", encoding="ascii") as file:
             file.write(f"{number}\n")

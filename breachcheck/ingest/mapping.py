@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import tomllib
 from collections.abc import Sequence
@@ -20,10 +19,12 @@ from breachcheck.protocol.manifest import Date, Text
 
 
 def _encoding(name: str) -> str:
+    # Python also calls "encoding" what makes octets of octets (base64), and what no file is written in (idna).
     try:
-        codecs.lookup(name)
-    except LookupError:
-        raise ValueError("there is no such encoding") from None
+        text = "a;b\n".encode(name)
+        text.decode(name, "replace")
+    except (LookupError, UnicodeError):
+        raise ValueError("there is no such encoding of text") from None
     return name
 
 

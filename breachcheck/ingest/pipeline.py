@@ -147,7 +147,9 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
     counts = Counts.restored(state["counts"]) if state["counts"] else Counts()
     total = sum(path.stat().st_size for path in files)
     places: deque[tuple[int, int, int]] = deque()
-    kept, batches, rejected = time.monotonic(), [], []
+    batches: list[pa.RecordBatch] = []
+    rejected: list[tuple[int, int, str]] = []
+    kept = time.monotonic()
 
     def keep() -> None:
         run.keep(
@@ -183,10 +185,13 @@ def _chunks(
     behind = sum(path.stat().st_size for path in files[:first])
     number = 0
     for file, path in enumerate(files[first:], first):
-        for chunks, chunk in enumerate(sources.chunks(path, mapping, skip=skip), skip + 1):
-            places.append((file, chunks, behind))
-            yield number, chunk
-            number += 1
+        try:
+            for chunks, chunk in enumerate(sources.chunks(path, mapping, skip=skip), skip + 1):
+                places.append((file, chunks, behind))
+                yield number, chunk
+                number += 1
+        except UnicodeError:
+            raise InputError("encoding", f"{path.name} is not in the encoding that the mapping says") from None
         behind += path.stat().st_size
         skip = 0
 

@@ -88,6 +88,9 @@ class Ledger:
         except ReleaseError:
             self._database.close()
             raise
+        except duckdb.Error as error:
+            self._database.close()
+            raise schema.failed(path, error) from None
 
     def _check(self, keys: StewardKeys, parameters: SlowHash) -> None:
         [(version,)] = self._database.execute("SELECT schema_version FROM ledger").fetchall()
