@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from breachcheck import keys as key_room
 from breachcheck.errors import ReleaseError
 from breachcheck.ingest import completeness, pipeline, publish
 from breachcheck.protocol.identifier import KINDS, Kind
-from breachcheck.store.ledger import FILE
+from breachcheck.protocol.parameters import TESTING_ONLY
+from breachcheck.store.ledger import FILE, Ledger
 from tests.steward import DiedError, ingest_small, leak
 
 ONE = "1;202501;123456789;Test;;26;4000;"
@@ -77,3 +80,43 @@ def test_a_run_that_was_killed_does_not_go_on_under_other_rules(
     assert left.name in refused.value.detail
     monkeypatch.undo()
     assert ingest_small(tmp_path, file).resumed
+
+
+# --- files that are locked, damaged, or find no space ----------------------------------------------------------------
+
+
+def test_a_ledger_that_another_process_has_open_is_locked(tmp_path: Path) -> None:
+    ingest_small(tmp_path, leak(tmp_path / "a.csv", ONE))
+    holder = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(tmp_path / "keys" / FILE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout
+        other.stdout.readline()
+        with pytest.raises(ReleaseError) as refused:
+            Ledger(tmp_path / "keys" / FILE, key_room.read_steward(tmp_path / "keys"), TESTING_ONLY)
+        other.communicate(b"")
+    assert refused.value.reason == "locked"
+
+
+def test_a_damaged_block_is_not_a_lock(tmp_path: Path) -> None:
+    ingest_small(tmp_path, leak(tmp_path / "a.csv", ONE))
+    path = tmp_path / "keys" / FILE
+    content = bytearray(path.read_bytes())
+    content[3 * 4096 :] = bytes(octet ^ 0xA5 for octet in content[3 * 4096 :])
+    path.write_bytes(content)
+    with pytest.raises(ReleaseError) as refused:
+        Ledger(path, key_room.read_steward(tmp_path / "keys"), TESTING_ONLY)
+    assert refused.value.reason == "unreadable"
+
+
+def test_a_release_folder_that_is_full_is_not_blamed_on_the_ledger(tmp_path: Path) -> None:
+    program = (
+        "import os, resource, sys\nfrom pathlib import Path\nfrom breachcheck.store.writer import Writer\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, 1 << 19))\n"
+        "writer = Writer(Path(sys.argv[1]))\n"
+        "for number in range(64):\n    writer.buckets(0, number, [bytes(32)], [os.urandom(1 << 20)])\n"
+    )
+    path = tmp_path / "release.duckdb"
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
+    assert "breachcheck.errors.ReleaseError: unreadable: release.duckdb: DuckDB says " in done.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +44,7 @@ CREATE TABLE shrouded (kind VARCHAR NOT NULL, value BLOB NOT NULL, row_high UBIG
 CREATE TABLE rejected (file UINTEGER NOT NULL, number UBIGINT NOT NULL, reason VARCHAR NOT NULL);
 CREATE TABLE evaluated (position UBIGINT NOT NULL, output BLOB NOT NULL, locator UBIGINT NOT NULL);
 """
+_LOCKED: Final = "IO Error: Could not set lock on file "  # as DuckDB says it; a damaged one has a bad "block"
 
 
 def connect(path: Path, *, read_only: bool = False, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
@@ -70,8 +73,21 @@ def connect(path: Path, *, read_only: bool = False, spill: Path | None = None) -
     return connection
 
 
+@contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Turn what DuckDB cannot do with the file at `path` into an error of ours.
+
+    Raises:
+        ReleaseError: `locked` or `unreadable`.
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        raise failed(path, error) from None
+
+
 def failed(path: Path, error: duckdb.Error) -> ReleaseError:
     """Return the error for what DuckDB could not do. DuckDB's own words may quote content: only their kind stands."""
-    if "lock" in str(error):
+    if isinstance(error, duckdb.IOException) and str(error).startswith(_LOCKED):
         return ReleaseError("locked", f"another process has {path.name} open")
     return ReleaseError("unreadable", f"{path.name}: DuckDB says {type(error).__name__}")
