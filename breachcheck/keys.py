@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -56,20 +58,21 @@ class StewardKeys:
         Raises:
             ReleaseError: `keys`: the file is damaged, or there is no number left below 2^53.
         """
-        path = self.folder / RELEASE_NUMBER
-        try:
-            text = path.read_text("ascii").strip() if path.exists() else "0"
-        except UnicodeDecodeError:
-            text = ""
-        if not (text.isdecimal() and len(text) < 20 and max(int(text), present) < MAX_RELEASE):
-            raise ReleaseError("keys", f"{RELEASE_NUMBER} does not hold a number from 0 to {MAX_RELEASE - 1}")
-        number = max(int(text), present) + 1
-        new = path.with_name(f".{RELEASE_NUMBER}")
-        with new.open("w", encoding="ascii") as file:
-            file.write(f"{number}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.rename(path)
+        with _locked(self.folder):  # two processes would spend one number
+            path = self.folder / RELEASE_NUMBER
+            try:
+                text = path.read_text("ascii").strip() if path.exists() else "0"
+            except UnicodeDecodeError:
+                text = ""
+            if not (text.isdecimal() and len(text) < 20 and max(int(text), present) < MAX_RELEASE):
+                raise ReleaseError("keys", f"{RELEASE_NUMBER} does not hold a number from 0 to {MAX_RELEASE - 1}")
+            number = max(int(text), present) + 1
+            new = path.with_name(f".{RELEASE_NUMBER}")
+            with new.open("w", encoding="ascii") as file:
+                file.write(f"{number}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            new.rename(path)
         return number
 
 
@@ -140,6 +143,20 @@ def read_publisher_key(key: bytes | str | os.PathLike[str]) -> bytes:
         return _read_hex(Path(key), PUBLISHER_KEY_LENGTH)
     except ReleaseError as error:
         raise InputError("publisher_key", error.detail) from None
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    import fcntl  # not on Windows, where only clients read this module
+
+    # Of the folder itself: a lock on a file would stay with the file that a rename replaces.
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _read_secret(path: Path, length: int) -> bytes:
