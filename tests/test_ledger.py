@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -120,3 +121,26 @@ def test_a_release_folder_that_is_full_is_not_blamed_on_the_ledger(tmp_path: Pat
     path = tmp_path / "release.duckdb"
     done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
     assert "breachcheck.errors.ReleaseError: unreadable: release.duckdb: DuckDB says " in done.stderr
+
+
+@pytest.mark.parametrize("umask", ["000", "077"])
+def test_what_the_steward_keeps_is_the_stewards_and_a_release_is_everybodys(tmp_path: Path, umask: str) -> None:
+    key_room.init(tmp_path / "keys")
+    words = ["--mapping", "cnss", "--dataset", "one", "--keys", tmp_path / "keys", "--releases", tmp_path / "new" / "r"]
+    words += ["--parameters", "testing-only"]
+    # Every file and its mode, when it is opened: those beside the ledger are gone at the end.
+    watch = (
+        "import os, runpy, sys\nfrom breachcheck.ingest import publish\nfrom breachcheck.ingest import pipeline\n"
+        "def look(*words):\n    os.system(f'ls -lnA {sys.argv[8]} >&2')\n    return went(*words)\n"
+        "went, pipeline._sample = pipeline._sample, look\nfrom breachcheck.__main__ import main\nmain()\n"
+    )
+    file = leak(tmp_path / "a.csv", ONE)
+    command = ["sh", "-c", f'umask {umask}; exec "$@"', "sh", sys.executable, "-c", watch, "ingest", file, *words]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    modes = {line.split()[-1]: line[:10] for line in done.stderr.splitlines() if FILE in line}
+    assert any(name.endswith(".wal") for name in modes), modes
+    assert set(modes.values()) == {"-rw-------"}, modes
+    releases = tmp_path / "new" / "r"
+    for path in (releases, *releases.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o755 if path.is_dir() else 0o644), path

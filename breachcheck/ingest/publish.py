@@ -26,6 +26,9 @@ from breachcheck.store.writer import Writer
 
 VALID_FOR: Final = timedelta(days=90)
 _BATCH_BYTES: Final = 8 << 20
+# A release holds no secret, and the service that reads it is another user than the steward who writes it.
+_FOLDER: Final = 0o755
+_FILE: Final = 0o644
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,9 @@ def publish(
         ReleaseError: `nothing_to_publish`, `ledger_behind`, `ledger_rules`, `page_length`, `verification`, or what
             `store.reader` finds wrong.
     """
-    releases.mkdir(parents=True, exist_ok=True)
+    if not releases.exists():
+        releases.mkdir(parents=True)
+        releases.chmod(_FOLDER)
     for left in releases.glob(".staging-*"):
         shutil.rmtree(left)
     previous = read_previous(releases, keys.publisher_key)
@@ -115,6 +120,7 @@ def publish(
     )
     writer.close(manifest)
     (stage / reader.MANIFEST).write_bytes(sign(manifest, keys.publisher))
+    _open_tree(stage)
     _sync_tree(stage)
     with reader.open_folder(stage, keys.publisher_key) as release:
         _verify(release, keys, now, sample)
@@ -124,6 +130,7 @@ def publish(
     ledger.release(number)
     pointer = releases / f".{reader.CURRENT}"
     pointer.write_text(f"{number}\n", "ascii")
+    pointer.chmod(_FILE)
     _sync(pointer)
     pointer.rename(releases / reader.CURRENT)
     _sync(releases)
@@ -237,6 +244,11 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _open_tree(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(_FOLDER if path.is_dir() else _FILE)
 
 
 def _sync_tree(folder: Path) -> None:
