@@ -125,6 +125,9 @@ def ingest(
     allow_shrinking: Annotated[
         bool, typer.Option("--allow-shrinking", help="Publish although the ledger lacks what the last release had.")
     ] = False,
+    accept_rejects: Annotated[
+        bool, typer.Option("--accept-rejects", help="Go on although more than half of the rows cannot be used.")
+    ] = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -145,7 +148,7 @@ def ingest(
     from breachcheck.store.ledger import FILE, Ledger
 
     hardening.harden()
-    job = Job(tuple(files), read_mapping(mapping), dataset, read_about(about) if about else About())
+    job = Job(tuple(files), read_mapping(mapping), dataset, read_about(about) if about else About(), accept_rejects)
     steward = room.read_steward(keys, releases)
     policy = Policy(k_members, k_population, timedelta(days=valid_days), grow, allow_shrinking)
     slow_hash = SLOW_HASHES[parameters]
@@ -178,6 +181,9 @@ def release_verify(releases: Releases, publisher_key: PublisherKey) -> None:
     with open_release(releases, read_publisher_key(publisher_key)) as release:
         buckets = sum(table.layout.buckets for table in release.manifest.kinds)
         RESULTS.print(f"release {release.manifest.release}: signature and {buckets:,} buckets verified")
+        valid_until = release.manifest.valid_until
+    if datetime.now(UTC) > valid_until:
+        raise ReleaseError("release_expired", f"it was valid until {valid_until:%Y-%m-%d %H:%M} UTC: clients refuse it")
 
 
 @app.command()
@@ -277,9 +283,9 @@ def _identifier(kind: str) -> str:
 
 
 def _memory() -> Path:
-    state = os.environ.get("XDG_STATE_HOME")
+    state = Path(os.environ.get("XDG_STATE_HOME", ""))
     try:
-        folder = Path(state) if state else Path.home() / ".local" / "state"
+        folder = state if state.is_absolute() else Path.home() / ".local" / "state"
     except RuntimeError:
         raise ReleaseError("release_memory", "there is no home folder: name a file with --memory") from None
     return folder / "breachcheck" / "releases.json"

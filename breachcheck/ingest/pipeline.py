@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import random
+import stat
 import time
 from array import array
 from collections import deque
@@ -30,7 +31,7 @@ from breachcheck.keys import StewardKeys
 from breachcheck.protocol.encoding import encode, hkdf_expand
 from breachcheck.protocol.identifier import KINDS
 from breachcheck.protocol.manifest import Dataset, Manifest
-from breachcheck.protocol.parameters import STANDARD, SlowHash
+from breachcheck.protocol.parameters import MAX_MANIFEST_LENGTH, STANDARD, SlowHash
 from breachcheck.store.ledger import Ledger, Run
 from breachcheck.store.people import People
 
@@ -39,7 +40,7 @@ EVALUATE_MOST: Final = 1024
 KEEP_EVERY: Final = 5.0  # seconds of work that a killed run may lose
 KEEP_OCTETS: Final = 1 << 27  # of shrouded values that are held in memory before they are kept
 SAMPLE: Final = 16  # identifiers of the sources that the new release is asked for before it is published
-
+MOST_DESCRIBED: Final = MAX_MANIFEST_LENGTH // 2  # octets of the manifest for datasets; there is more in it
 
 _REJECTED: Final = pa.schema([("file", pa.uint32()), ("number", pa.uint64()), ("reason", pa.string())])
 
@@ -54,17 +55,21 @@ class Watch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the steward asked for."""
+    """What the steward asked for; with `accept_rejects`, even of files of which most rows cannot be used."""
 
     files: tuple[Path, ...]
     mapping: Mapping
     dataset: str
     about: About = field(default_factory=About)
+    accept_rejects: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of it: counts, never content. `skipped` files were in the ledger already."""
+    """What came of it: counts, never content.
+
+    `skipped` files were in the ledger already; `unfinished` names the files that other runs left when they were killed.
+    """
 
     manifest: Manifest
     dataset: Dataset
@@ -72,6 +77,7 @@ class Report:
     resumed: bool
     skipped: int
     identifiers: dict[str, int]
+    unfinished: Sequence[str] = ()
 
 
 def ingest(
@@ -88,10 +94,12 @@ def ingest(
     """Bring files into the ledger and publish the next release.
 
     Raises:
-        InputError: a file or the mapping cannot be used.
+        InputError: a file, the mapping or the description cannot be used; `no_identifier` when nothing in them can;
+            `rejects` when more than half of the rows cannot.
         ReleaseError: ledger or release folder cannot be used, or the new release does not verify.
     """
     asked = _describe(job, Counts())
+    _refuse_before_reading(job, asked, ledger)
     # Now already, and not only when hours of work are in the wrong ledger.
     previous = publish.read_previous(releases, keys.publisher_key)
     if previous and previous.public_key == keys.evaluator.pk and not policy.shrink:
@@ -134,7 +142,27 @@ def ingest(
     people = ledger.gather()
     manifest = publish.publish(ledger, keys, parameters, releases, policy, now, sample, watch)
     dataset = next(one for one in manifest.datasets if one.name == job.dataset)
-    return Report(manifest, dataset, people, resumed, len(given) - len(fresh), identifiers)
+    return Report(manifest, dataset, people, resumed, len(given) - len(fresh), identifiers, ledger.unfinished())
+
+
+def _refuse_before_reading(job: Job, asked: Dataset, ledger: Ledger) -> None:
+    for path in job.files:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # it could be read once, and is read twice
+            raise InputError("source", f"{path} is not a file: pipes and devices are not read")
+    described = sum(len(one.model_dump_json().encode()) for one in (asked, *ledger.datasets()))
+    if described > MOST_DESCRIBED:
+        raise InputError("about", f"what is said of all datasets is longer than {MOST_DESCRIBED:,} octets")
+
+
+def _refuse_useless(job: Job, counts: Counts) -> None:
+    rejected = counts.rows_rejected.total()
+    reasons = ", ".join(f"{reason} {number:,}" for reason, number in counts.rows_rejected.most_common())
+    told = f"of {counts.rows_read:,} rows {rejected:,} were rejected" + (f": {reasons}" if reasons else "")
+    if not counts.rows_accepted:
+        raise InputError("no_identifier", f"no row has an identifier that can be read; {told}")
+    if rejected > counts.rows_accepted and not job.accept_rejects:
+        raise InputError("rejects", f"{told}. Correct the mapping, or take the rest by --accept-rejects")
 
 
 def _keyed(keys: StewardKeys, purpose: str, *parts: bytes) -> bytes:
@@ -173,6 +201,7 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
         keep()
     if counts.rows_read != counts.rows_accepted + counts.rows_rejected.total():
         raise InputError("reconcile", "the rows accepted and rejected are not the rows read")
+    _refuse_useless(job, counts)
     dataset = _describe(job, counts)
     run.merge(dataset)
     return dataset

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 from array import array
 from collections import Counter
@@ -195,6 +196,11 @@ class Ledger:
             ReleaseError: `unreadable`, or `run_rules`: it was begun under others.
         """
         return Run(self._database, self.path.with_name(f"{self.path.name}.{name}"), name, rules)
+
+    def unfinished(self) -> list[str]:
+        """Return the names of the run files beside the ledger: of runs that did not end."""
+        found = re.compile(rf"{re.escape(self.path.name)}\.[0-9a-f]{{16}}")
+        return sorted(path.name for path in self.path.parent.iterdir() if found.fullmatch(path.name))
 
     def __enter__(self) -> Self:
         return self

@@ -251,12 +251,15 @@ def generate(people: int, seed: int, out: Path, answers: Path) -> SynthReport:
     that stands validly in a row, with the fields of all rows in which it does, in the order of `DataClass`.
 
     Raises:
-        InputError: `out_of_range` outside 1 to `MAX_PEOPLE` people, or for a negative seed.
+        InputError: `out_of_range` outside 1 to `MAX_PEOPLE` people, or for a negative seed; `same_file` when both are
+            to be written to one file.
     """
     if not 1 <= people <= MAX_PEOPLE:
         raise InputError("out_of_range", f"the number of people is from 1 to {MAX_PEOPLE}")
     if seed < 0:  # random.Random takes -1 for 1: two seeds would give one file
         raise InputError("out_of_range", "the seed is not below 0")
+    if out.resolve() == answers.resolve():
+        raise InputError("same_file", "the leak and its answers are written to two files")
     rng = random.Random(seed)
     population = Population(people, rng)
     truth = Truth(people, population.employers)
