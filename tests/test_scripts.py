@@ -28,7 +28,7 @@ def test_vectors_are_made_right_after_prepare(bare: dict[str, str], tmp_path: Pa
 
 
 def test_the_benchmark_tells_its_options_right_after_prepare(bare: dict[str, str]) -> None:
-    words = [ROOT / "scripts" / "bench", "--help"]
+    words = [str(ROOT / "scripts" / "bench"), "--help"]
     done = subprocess.run(words, env=bare, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "--only" in done.stdout
