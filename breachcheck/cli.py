@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Any, Final, Literal, NoReturn
 
 import typer
+from typer.main import get_command
 
 from breachcheck.errors import BreachcheckError, InputError, ReleaseError
 
@@ -18,6 +19,7 @@ EXPOSED: Final = 1
 USAGE: Final = 2
 COULD_NOT: Final = 3
 _UsageError: Any = typer.BadParameter.__mro__[2]  # ClickException, which typer keeps to itself
+MAX_DAYS: Final = 3650  # that a release may be valid
 _MAX_LINE: Final = 4096  # bytes of an identifier on standard input
 
 app = typer.Typer(
@@ -214,9 +216,17 @@ def ingest(
             "--rejects", envvar="BREACHCHECK_REJECTS", help="Write which rows were rejected, and why, to this CSV file."
         ),
     ] = None,
+    allow_shrinking: Annotated[
+        bool, typer.Option("--allow-shrinking", help="Publish although the ledger lacks what the last release had.")
+    ] = False,
+    accept_rejects: Annotated[
+        bool, typer.Option("--accept-rejects", help="Go on although more than half of the rows cannot be used.")
+    ] = False,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", envvar="BREACHCHECK_WORKERS", min=1, help="Processes; by default one a core."),
+        typer.Option(
+            "--workers", envvar="BREACHCHECK_WORKERS", min=1, max=1024, help="Processes; by default one a core."
+        ),
     ] = None,
 ) -> None:
     """Bring leaked files into the ledger and publish the next release. Killed, it goes on where it was."""
@@ -233,10 +243,11 @@ def ingest(
     from breachcheck.store.ledger import FILE, Ledger
 
     hardening.harden()
-    job = Job(tuple(expand(files)), read_mapping(mapping), dataset, read_about(about) if about else About(), rejects)
+    described = read_about(about) if about else About()
+    job = Job(tuple(expand(files)), read_mapping(mapping), dataset, described, rejects, accept_rejects)
     steward = room.read_steward(keys, releases)
     refuse_withdrawn(read_previous(releases, steward.publisher_key), dataset)
-    policy = Policy(k_members, k_population, timedelta(days=valid_days), grow)
+    policy = Policy(k_members, k_population, timedelta(days=valid_days), grow, allow_shrinking)
     slow_hash = SLOW_HASHES[parameters]
     with (
         Ledger(ledger or keys / FILE, steward, slow_hash) as book,
@@ -285,6 +296,9 @@ def release_verify(
             canaries = verify_canaries(release, publisher, read_evaluator(keys, releases), datetime.now(UTC))
             asked = f", {canaries:,} canaries answered"
         RESULTS.print(f"release {release.manifest.release}: signature and {buckets:,} buckets verified{asked}")
+        valid_until = release.manifest.valid_until
+    if datetime.now(UTC) > valid_until:
+        raise ReleaseError("release_expired", f"it was valid until {valid_until:%Y-%m-%d %H:%M} UTC: clients refuse it")
 
 
 @release_app.command("renew")
@@ -384,7 +398,8 @@ def check(
         ),
     ] = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", envvar="BREACHCHECK_TIMEOUT", min=0.1, help="Seconds for the whole check.")
+        float,
+        typer.Option("--timeout", envvar="BREACHCHECK_TIMEOUT", min=0.1, max=3600, help="Seconds for the whole check."),
     ] = 30.0,
 ) -> None:
     """Check one identifier, read from a prompt or from standard input, never from the command line.
@@ -430,9 +445,9 @@ def _identifier(kind: str) -> str:
 
 
 def _memory() -> Path:
-    state = os.environ.get("XDG_STATE_HOME")
+    state = Path(os.environ.get("XDG_STATE_HOME", ""))
     try:
-        folder = Path(state) if state else Path.home() / ".local" / "state"
+        folder = state if state.is_absolute() else Path.home() / ".local" / "state"
     except RuntimeError:
         raise ReleaseError("release_memory", "there is no home folder: name a file with --memory") from None
     return folder / "breachcheck" / "releases.json"
@@ -452,40 +467,39 @@ def demo(
 
 
 def main() -> None:
-    """Run the command line, and turn every error into one line and an exit code.
+    """Run the command line, and turn every error that is foreseen into one line and an exit code.
 
-    Exit code 1 says "exposed", so nothing else may end with it: neither Python's own end by an exception, nor a closed
-    pipe.
+    Exit code 1 says "exposed", so nothing else may end with it: `breachcheck.__main__` sees to what is not foreseen.
     """
-    sys.excepthook = _last_resort
     try:
-        code = app(standalone_mode=False)
+        # Not `app()`: that would put a hook of its own in the place of ours, with a traceback and exit code 1.
+        code = get_command(app).main(standalone_mode=False)
         sys.stdout.flush()
     except typer.Abort:
         _end("stopped before there was a result", COULD_NOT)
     except _UsageError as error:
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
         sys.exit(USAGE)
     except BreachcheckError as error:
         _end(str(error), USAGE if isinstance(error, InputError) else COULD_NOT)
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to write to a closed pipe would end in another code
         _end(f"{error.filename or 'a file or pipe'}: {error.strerror}", COULD_NOT)
     except KeyboardInterrupt:
         _end("stopped", 130)
+    except SystemExit:  # how the parser of commands ends, with 1, when nobody reads what it prints
+        _end("stopped before there was a result", COULD_NOT)
     sys.exit(code)
 
 
 def _end(why: str, code: int) -> NoReturn:
-    sys.stderr.write(f"breachcheck: {why}\n")
+    # What is left to write to a closed or full stream would end in another code.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+            continue
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    with contextlib.suppress(OSError):
+        os.write(2, f"breachcheck: {why}\n".encode("utf-8", "backslashreplace"))
     sys.exit(code)
-
-
-def _last_resort(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:  # noqa: ARG001
-    # A fault of ours. Its words and its traceback may hold what was worked on: only its name and place are told.
-    while at is not None and at.tb_next is not None:
-        at = at.tb_next
-    place = f" in {Path(at.tb_frame.f_code.co_filename).name}, line {at.tb_lineno}" if at else ""
-    sys.stderr.write(f"breachcheck: {kind.__name__}{place}: a fault of this program\n")
-    sys.stderr.flush()
-    os._exit(COULD_NOT)

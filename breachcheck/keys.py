@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -31,6 +33,7 @@ EVALUATOR_KEY: Final = "evaluator.key"
 SERVICE_SALT: Final = "service.salt"
 RELEASE_NUMBER: Final = "release.number"
 ROTATION_ROOM: Final = 1000  # release numbers left to an epoch that another has begun to follow
+MAX_RELEASE: Final = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +58,12 @@ class StewardKeys:
         """
         path = self.folder / RELEASE_NUMBER
         try:
-            return int(path.read_text("ascii")) if path.exists() else 0
-        except ValueError:
-            raise ReleaseError("keys", f"{RELEASE_NUMBER} does not hold a number") from None
+            text = path.read_text("ascii").strip() if path.exists() else "0"
+        except UnicodeDecodeError:
+            text = ""
+        if not (text.isdecimal() and len(text) < 20 and int(text) < MAX_RELEASE):
+            raise ReleaseError("keys", f"{RELEASE_NUMBER} does not hold a number from 0 to {MAX_RELEASE - 1}")
+        return int(text)
 
     def spend_release_number(self, present: int) -> int:
         """Return a number above `present` and above all that were ever spent with these keys, and keep it.
@@ -66,16 +72,19 @@ class StewardKeys:
         and releases, and it is on the disk before anything is sealed under it.
 
         Raises:
-            ReleaseError: `keys`: the file is damaged.
+            ReleaseError: `keys`: the file is damaged, or there is no number left below 2^53.
         """
-        path = self.folder / RELEASE_NUMBER
-        number = max(self.last_release_number(), present) + 1
-        new = path.with_name(f".{RELEASE_NUMBER}")
-        with new.open("w", encoding="ascii") as file:
-            file.write(f"{number}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.rename(path)
+        with _locked(self.folder):  # two processes would spend one number
+            number = max(self.last_release_number(), present) + 1
+            if number > MAX_RELEASE:
+                raise ReleaseError("keys", f"a release number is at most {MAX_RELEASE}")
+            path = self.folder / RELEASE_NUMBER
+            new = path.with_name(f".{RELEASE_NUMBER}")
+            with new.open("w", encoding="ascii") as file:
+                file.write(f"{number}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            new.rename(path)
         return number
 
 
@@ -167,6 +176,20 @@ def read_publisher_key(key: bytes | str | os.PathLike[str]) -> bytes:
         return _read_hex(Path(key), PUBLISHER_KEY_LENGTH)
     except ReleaseError as error:
         raise InputError("publisher_key", error.detail) from None
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    import fcntl  # not on Windows, where only clients read this module
+
+    # Of the folder itself: a lock on a file would stay with the file that a rename replaces.
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _read_secret(path: Path, length: int) -> bytes:

@@ -190,6 +190,8 @@ def print_report(report: Report) -> None:
         for kind, count in report.identifiers.items():
             kinds.add_row(kind, f"{count:,}")
         RESULTS.print(kinds)
+    for name in report.unfinished:
+        NOTES.print(f"{name} is of a run that did not end: give its command again, or remove it", markup=False)
     RESULTS.print()
     print_manifest(report.manifest)
 

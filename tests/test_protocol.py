@@ -507,13 +507,14 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
     names = draw(st.lists(st.from_regex(r"[a-z][a-z0-9_+]{0,10}", fullmatch=True), max_size=3, unique=True))
     classes = draw(st.lists(st.text(min_size=1, max_size=10), min_size=1, max_size=32, unique=True))
     known = draw(st.sampled_from(list(SLOW_HASHES.values())))
+    created, valid_until = sorted((draw(_times), draw(_times)))
     slow = {"name": known.name, "algorithm": "argon2id", "version": 19, "memory_kib": known.memory_kib}
     content: dict[str, Any] = {
         "protocol": "breachcheck-v1",
         "suite": "ristretto255-SHA512",
         "release": draw(releases),
-        "created": draw(_times),
-        "valid_until": draw(_times),
+        "created": created,
+        "valid_until": valid_until,
         "service_salt": octets(16),
         "slow_hash": slow | {"passes": known.passes, "lanes": 1},
         "public_key": octets(32),

@@ -12,7 +12,11 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4  # prctl(2)
 
 
 def harden() -> None:
-    """Write no core file, and let no other process of the same user read this one's memory."""
+    """Write no core file, let no other process of the same user read this one's memory, and files be the owner's alone.
+
+    The last is for what DuckDB writes beside ledger and run file. A release is for everybody: `publish` says so.
+    """
+    os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -20,9 +20,11 @@ from breachcheck.protocol.manifest import Date, Text
 
 
 def _encoding(name: str) -> str:
+    # Python also calls "encoding" what makes octets of octets (base64), and what no file is written in (idna).
     try:
-        b"word".decode(name, "replace")  # of nothing, any name would do
-    except LookupError:
+        text = "a;b\n".encode(name)
+        text.decode(name, "replace")
+    except (LookupError, UnicodeError):
         raise ValueError("there is no such encoding of text") from None
     return name
 

@@ -7,6 +7,7 @@ import hmac
 import json
 import os
 import random
+import stat
 import time
 from array import array
 from collections import deque
@@ -23,6 +24,7 @@ from pydantic import ValidationError
 from breachcheck.errors import InputError
 from breachcheck.exposure import names_of
 from breachcheck.ingest import publish
+from breachcheck.ingest.completeness import other_rules, refuse_behind, refuse_other_rules
 from breachcheck.ingest.engine import Engine
 from breachcheck.ingest.mapping import About, Mapping
 from breachcheck.ingest.reduce import Counts, Evaluate, Shroud, unshroud
@@ -30,8 +32,9 @@ from breachcheck.ingest.sources.chunk import Chunk
 from breachcheck.ingest.sources.open import chunks, digest
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol.encoding import encode, hkdf_expand
+from breachcheck.protocol.identifier import KINDS
 from breachcheck.protocol.manifest import Dataset, Manifest
-from breachcheck.protocol.parameters import STANDARD, SlowHash
+from breachcheck.protocol.parameters import MAX_MANIFEST_LENGTH, STANDARD, SlowHash
 from breachcheck.store.ledger import Ledger, Run
 from breachcheck.store.people import People
 
@@ -40,7 +43,7 @@ EVALUATE_MOST: Final = 1024
 KEEP_EVERY: Final = 5.0  # seconds of work that a killed run may lose
 KEEP_OCTETS: Final = 1 << 27  # of shrouded values that are held in memory before they are kept
 SAMPLE: Final = 16  # identifiers of the sources that the new release is asked for before it is published
-
+MOST_DESCRIBED: Final = MAX_MANIFEST_LENGTH // 2  # octets of the manifest for datasets; there is more in it
 
 _REJECTED: Final = pa.schema([("file", pa.string()), ("number", pa.uint64()), ("reason", pa.string())])
 
@@ -55,18 +58,22 @@ class Watch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the steward asked for."""
+    """What the steward asked for; with `accept_rejects`, even of files of which most rows cannot be used."""
 
     files: tuple[Path, ...]
     mapping: Mapping
     dataset: str
     about: About = field(default_factory=About)
     rejects: Path | None = None  # where to write which rows were rejected, and why
+    accept_rejects: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of it: counts, never content. `skipped` files were in the ledger already."""
+    """What came of it: counts, never content.
+
+    `skipped` files were in the ledger already; `unfinished` names the files that other runs left when they were killed.
+    """
 
     manifest: Manifest
     dataset: Dataset
@@ -74,6 +81,7 @@ class Report:
     resumed: bool
     skipped: int
     identifiers: dict[str, int]
+    unfinished: Sequence[str] = ()
 
 
 def ingest(
@@ -90,28 +98,37 @@ def ingest(
     """Bring files into the ledger and publish the next release.
 
     Raises:
-        InputError: a file or the mapping cannot be used.
+        InputError: a file, the mapping or the description cannot be used; `no_identifier` when nothing in them can;
+            `rejects` when more than half of the rows cannot.
         ReleaseError: ledger or release folder cannot be used, or the new release does not verify.
     """
     asked = _describe(job, Counts())
+    _refuse_before_reading(job, asked, ledger)
+    # Now already, and not only when hours of work are in the wrong ledger.
+    previous = publish.read_previous(releases, keys.publisher_key)
+    if previous and previous.public_key == keys.evaluator.pk and not policy.shrink:
+        refuse_behind(previous, ledger)
     given = {_keyed(keys, "source", digest(path)): path for path in job.files}
     runs = [past for past in ledger.runs() if past.dataset.name == job.dataset]
-    known = {source for past in runs if past.mapping == job.mapping.digest for source in past.sources}
+    as_now = [past for past in runs if past.mapping == job.mapping.digest and not other_rules(past)]
+    known = {source for past in as_now for source in past.sources}
     fresh = {source: path for source, path in given.items() if source not in known}
-    # A file that was read with another mapping is read again with this one, in place of what it gave then.
+    # A file that was read with another mapping, or under other rules of identifiers, is read again with these, in place
+    # of what it gave then.
     replaced = [past for past in runs if past.sources & fresh.keys()]
     if any(not past.sources <= fresh.keys() for past in replaced):
         raise InputError(
             "already_read",
-            "some of these files were read with another mapping, beside others: give them all again",
+            "some of these files were read with another mapping or other rules, beside others: give them all again",
         )
+    refuse_other_rules(past for past in ledger.runs() if all(past.name != one.name for one in replaced))
     identifiers: dict[str, int] = {}
     sample: list[publish.Sample] = []
     resumed = False
     if fresh:
         name = _keyed(keys, "run", job.dataset.encode(), job.mapping.digest, *sorted(fresh)).hex()[:16]
         run_key = hkdf_expand(keys.evaluator.sk, encode("shroud", name.encode()), 64)
-        run = ledger.run(name)
+        run = ledger.run(name, {kind: KINDS[kind].digest for column in job.mapping.column for kind in column.kind})
         resumed = run.reading is not None or run.dataset is not None
         try:
             # In the order of their digests: the same wherever the shell put them, so that reading can go on.
@@ -131,7 +148,27 @@ def ingest(
     people = ledger.gather()
     manifest = publish.publish(ledger, keys, parameters, releases, policy, now, sample, watch)
     dataset = next(one for one in manifest.datasets if one.name == job.dataset)
-    return Report(manifest, dataset, people, resumed, len(given) - len(fresh), identifiers)
+    return Report(manifest, dataset, people, resumed, len(given) - len(fresh), identifiers, ledger.unfinished())
+
+
+def _refuse_before_reading(job: Job, asked: Dataset, ledger: Ledger) -> None:
+    for path in job.files:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # it could be read once, and is read twice
+            raise InputError("source", f"{path} is not a file: pipes and devices are not read")
+    described = sum(len(one.model_dump_json().encode()) for one in (asked, *ledger.datasets()))
+    if described > MOST_DESCRIBED:
+        raise InputError("about", f"what is said of all datasets is longer than {MOST_DESCRIBED:,} octets")
+
+
+def _refuse_useless(job: Job, counts: Counts) -> None:
+    rejected = counts.rows_rejected.total()
+    reasons = ", ".join(f"{reason} {number:,}" for reason, number in counts.rows_rejected.most_common())
+    told = f"of {counts.rows_read:,} rows {rejected:,} were rejected" + (f": {reasons}" if reasons else "")
+    if not counts.rows_accepted:
+        raise InputError("no_identifier", f"no row has an identifier that can be read; {told}")
+    if rejected > counts.rows_accepted and not job.accept_rejects:
+        raise InputError("rejects", f"{told}. Correct the mapping, or take the rest by --accept-rejects")
 
 
 def _keyed(keys: StewardKeys, purpose: str, *parts: bytes) -> bytes:
@@ -169,8 +206,7 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
         keep()
     if counts.rows_read != counts.rows_accepted + counts.rows_rejected.total():
         raise InputError("reconcile", "the rows accepted and rejected are not the rows read")
-    if not counts.kinds:
-        raise InputError("no_identifier", f"{counts.rows_read:,} rows were read, and no identifier stands in them")
+    _refuse_useless(job, counts)
     dataset = _describe(job, counts)
     run.merge(dataset)
     return dataset
@@ -193,10 +229,13 @@ def _chunks(
     behind = sum(path.stat().st_size for path in files[:first])
     number = 0
     for file, path in enumerate(files[first:], first):
-        for count, chunk in enumerate(chunks(path, mapping, skip=skip), skip + 1):
-            places.append((file, count, behind))
-            yield number, "/".join(filter(None, (path.name, chunk.part))), chunk
-            number += 1
+        try:
+            for count, chunk in enumerate(chunks(path, mapping, skip=skip), skip + 1):
+                places.append((file, count, behind))
+                yield number, "/".join(filter(None, (path.name, chunk.part))), chunk
+                number += 1
+        except UnicodeError:
+            raise InputError("encoding", f"{path.name} is not in the encoding that the mapping says") from None
         behind += path.stat().st_size
         skip = 0
 

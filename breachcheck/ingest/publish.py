@@ -14,7 +14,8 @@ from typing import Final
 
 from breachcheck.errors import ProtocolError, ReleaseError
 from breachcheck.exposure import DataClass, Exposed, Flag, mask_of, names_of
-from breachcheck.ingest.durable import replace, sync, sync_tree
+from breachcheck.ingest.completeness import refuse_behind, refuse_other_rules
+from breachcheck.ingest.durable import open_tree, replace, sync, sync_tree
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol import bucket, canary, entry, merkle, oprf
 from breachcheck.protocol.bucket import Layout
@@ -38,16 +39,21 @@ from breachcheck.store.writer import Writer
 
 VALID_FOR: Final = timedelta(days=90)
 _BATCH_BYTES: Final = 8 << 20
+# A release holds no secret, and the service that reads it is another user than the steward who writes it.
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a release promises: how many share a bucket, how long it is current, and whether prefixes may grow."""
+    """What a release promises: how many share a bucket, how long it is current, and whether prefixes may grow.
+
+    With `shrink` it may lack what the release before it had.
+    """
 
     k_members: int = K_MEMBERS
     k_population: int = K_POPULATION
     valid_for: timedelta = VALID_FOR
     grow: bool = False
+    shrink: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -79,13 +85,19 @@ def publish(
     folder that the next run removes, or a complete release that nothing points to and whose number is not used again.
 
     Raises:
-        ReleaseError: `nothing_to_publish`, `dataset_missing`, `withdrawn`, `page_length`, `verification`, or what
-            `store.reader` finds wrong.
+        ReleaseError: `nothing_to_publish`, `ledger_behind`, `ledger_rules`, `dataset_missing`, `withdrawn`,
+            `page_length`, `verification`, or what `store.reader` finds wrong.
     """
-    releases.mkdir(parents=True, exist_ok=True)
+    if not releases.exists():
+        releases.mkdir(parents=True)
+        releases.chmod(0o755)  # it holds no secret
     for left in releases.glob(".staging-*"):
         shutil.rmtree(left)
     previous = read_previous(releases, keys.publisher_key)
+    if previous and not policy.shrink:
+        refuse_behind(previous, ledger)
+    refuse_other_rules(ledger.runs())
+    rules = ledger.rules()
     datasets, kinds = ledger.datasets(), ledger.kinds()
     withdrawn = (*(previous.withdrawn if previous else ()), *([withdrawal] if withdrawal else ()))
     _refuse_silence(previous, datasets, withdrawn)
@@ -108,7 +120,7 @@ def publish(
         tables.append(
             KindTable(
                 kind=kind,
-                rules=KINDS[kind].digest,
+                rules=rules[kind],
                 prefix_bits=layout.prefix_bits,
                 entries_per_bucket=layout.entries_per_bucket,
                 root=root,
@@ -132,12 +144,14 @@ def publish(
     )
     writer.close(manifest)
     (stage / reader.MANIFEST).write_bytes(sign(manifest, keys.publisher))
+    open_tree(stage)
     sync_tree(stage)
     with reader.open_folder(stage, keys.publisher_key) as release:
         _verify(release, keys, policy, now, sample)
     watch("publish", len(kinds), len(kinds))
     stage.rename(releases / str(number))
     sync(releases)
+    ledger.release(number)
     replace(releases / reader.CURRENT, f"{number}\n".encode("ascii"))
     return manifest
 
@@ -146,13 +160,14 @@ def read_previous(releases: Path, publisher_key: bytes) -> Manifest | None:
     """Return the manifest of the current release, or None where there is none yet.
 
     Raises:
-        ReleaseError: `no_release` or `manifest`: what is there is not a release of this publisher.
+        ReleaseError: `no_release`, `unreadable` or `manifest`: what is there is not a release of this publisher.
     """
     if not (releases / reader.CURRENT).exists():
         return None
-    signed = (reader.current(releases) / reader.MANIFEST).read_bytes()
     try:
-        return open_signed(signed, publisher_key)
+        return open_signed((reader.current(releases) / reader.MANIFEST).read_bytes(), publisher_key)
+    except OSError as error:
+        raise ReleaseError("unreadable", f"{reader.MANIFEST} of the release before: {error.strerror}") from None
     except ProtocolError as error:
         raise ReleaseError("manifest", f"the release before this one: {error}") from None
 

@@ -183,7 +183,11 @@ class Manifest(_Model):
             raise ValueError("a kind or dataset stands twice")
         if len(set(self.data_classes)) < len(self.data_classes):
             raise ValueError("a data class stands twice")
+        if self.created > self.valid_until:
+            raise ValueError("it ends before it begins")
         for dataset in self.datasets:
+            if len(set(dataset.kinds)) < len(dataset.kinds) or len(set(dataset.fields)) < len(dataset.fields):
+                raise ValueError("a kind or field of a dataset stands twice")
             if not set(dataset.kinds) <= set(kinds) or not set(dataset.fields) <= set(self.data_classes):
                 raise ValueError("a dataset names a kind or field that the release does not have")
         self._check_canaries()
@@ -216,6 +220,10 @@ class Manifest(_Model):
         return next((table for table in self.kinds if table.kind == kind), None)
 
 
+def _refuse_number(_: str) -> None:
+    raise ValueError("a number is an integer, written as one")
+
+
 def sign(manifest: Manifest, publisher: Ed25519PrivateKey) -> bytes:
     """Return the signed form of `manifest`: 64 bytes of signature, then the JSON text."""
     body = manifest.model_dump_json().encode()
@@ -245,7 +253,9 @@ def parse(body: bytes) -> Manifest:
         ProtocolError: `manifest_malformed`, `manifest_version` or `manifest_parameters`.
     """
     try:
-        content: Any = json.loads(body)
+        # As text: given octets, json would take UTF-16 and a byte order mark.
+        content: Any = json.loads(body.decode(), parse_float=_refuse_number, parse_constant=_refuse_number)
+        json.dumps(content, ensure_ascii=False).encode()  # fails for a lone surrogate
     except (ValueError, RecursionError):  # a ValueError of no closer kind is an integer of more than 4300 digits
         raise ProtocolError(Reason.MANIFEST_MALFORMED, "not JSON") from None
     if not isinstance(content, dict):

@@ -8,10 +8,12 @@ shrouded values, which are ciphertext, and OPRF outputs, and goes when the run's
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 import shutil
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -49,12 +51,17 @@ class Sealable(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A run whose results the ledger holds: the digest of its mapping, what it read, keyed digests of its files."""
+    """A run whose results the ledger holds.
+
+    `mapping` is the digest of its mapping, `sources` keyed digests of its files, `rules` the digests of the identifier
+    rules, by kind, under which its outputs were made.
+    """
 
     name: str
     mapping: bytes
     dataset: Dataset
     sources: frozenset[bytes]
+    rules: Mapping[str, bytes]
 
 
 class Ledger:
@@ -67,11 +74,12 @@ class Ledger:
             ReleaseError: `unreadable`, `schema`, or `ledger_keys`: it was begun with other keys or parameters.
         """
         self.path = path
+        self.public_key = keys.evaluator.pk
         spill = path.with_name(f".{path.name}.spill")
         if not path.exists():
             begun = [schema.LEDGER_VERSION, keys.service_salt, parameters.name, keys.evaluator.pk]
             try:
-                _make(path, schema.LEDGER, begun)
+                _make(path, schema.LEDGER, "INSERT INTO ledger VALUES (?, ?, ?, ?, 0)", begun)
             except duckdb.Error as error:
                 raise schema.failed(path, error) from None
         self._database = schema.connect(path, spill=spill)
@@ -81,13 +89,19 @@ class Ledger:
         except ReleaseError:
             self._database.close()
             raise
+        except duckdb.Error as error:
+            self._database.close()
+            raise schema.failed(path, error) from None
 
     def _check(self, keys: StewardKeys, parameters: SlowHash) -> None:
-        [(version, salt, name, public_key)] = self._database.execute("FROM ledger").fetchall()
+        [(version,)] = self._database.execute("SELECT schema_version FROM ledger").fetchall()
         if version != schema.LEDGER_VERSION:
             raise ReleaseError(
                 "schema", f"the ledger is of schema {version}; this version reads {schema.LEDGER_VERSION}"
             )
+        [(salt, name, public_key)] = self._database.execute(
+            "SELECT service_salt, parameters, public_key FROM ledger"
+        ).fetchall()
         if (salt, public_key) != (keys.service_salt, keys.evaluator.pk):
             raise ReleaseError("ledger_keys", "the ledger was begun with other keys")
         if name != parameters.name:
@@ -96,12 +110,12 @@ class Ledger:
     def runs(self) -> list[Past]:
         """Return the runs whose results are held, in the order in which they ended."""
         rows = self._database.execute(
-            "SELECT name, mapping, description, (SELECT list(digest) FROM source WHERE source.run = run.name) "
+            "SELECT name, mapping, description, (SELECT list(digest) FROM source WHERE source.run = run.name), rules "
             "FROM run ORDER BY number"
         ).fetchall()
         return [
-            Past(name, mapping, Dataset.model_validate_json(description), frozenset(digests))
-            for name, mapping, description, digests in rows
+            Past(name, mapping, Dataset.model_validate_json(description), frozenset(digests), _read_rules(rules))
+            for name, mapping, description, digests, rules in rows
         ]
 
     def datasets(self) -> list[Dataset]:
@@ -110,6 +124,21 @@ class Ledger:
         for past in self.runs():
             runs.setdefault(past.dataset.name, []).append(past.dataset)
         return [_together(runs[name]) for name in sorted(runs)]
+
+    @property
+    def released(self) -> int:
+        """The number of the last release that was made from this ledger; 0 before the first."""
+        [(number,)] = self._database.execute("SELECT released FROM ledger").fetchall()
+        return int(number)
+
+    def release(self, number: int) -> None:
+        """Keep the number of a release that is made from this ledger, before anybody can see the release."""
+        self._database.execute("UPDATE ledger SET released = ?", [number])
+
+    def replaced_since(self, number: int) -> set[str]:
+        """Return the datasets of which results were replaced after the release of this number was made."""
+        rows = self._database.execute("SELECT dataset FROM replaced WHERE released >= ?", [number]).fetchall()
+        return {name for (name,) in rows}
 
     def describe(self, dataset: Dataset) -> None:
         """Let what is said of a dataset, but not what was counted, be what `dataset` says."""
@@ -125,6 +154,7 @@ class Ledger:
         runs = [past.name for past in self.runs() if past.dataset.name == dataset]
         with _Transaction(self._database):
             for name in runs:
+                self._database.execute("INSERT INTO replaced SELECT ?, released FROM ledger", [dataset])
                 for table, column in (("exposure", "run"), ("source", "run"), ("run", "name")):
                     self._database.execute(f"DELETE FROM {table} WHERE {column} = ?", [name])  # noqa: S608
         return bool(runs)
@@ -132,6 +162,10 @@ class Ledger:
     def gather(self) -> People:
         """Tell people apart, and settle what each identifier shows. What follows here needs it done once."""
         return gather(self._database)
+
+    def rules(self) -> dict[str, bytes]:
+        """Return by kind the digest of the identifier rules under which its outputs were made."""
+        return {kind: digest for past in self.runs() for kind, digest in past.rules.items()}
 
     def kinds(self) -> list[str]:
         """Return the kinds of which the ledger holds at least one identifier."""
@@ -167,9 +201,18 @@ class Ledger:
         for batch in reader:
             yield from map(Sealable._make, zip(*(column.to_pylist() for column in batch.columns), strict=True))
 
-    def run(self, name: str) -> Run:
-        """Begin the ingest run of this name, or go on with it."""
-        return Run(self._database, self.path.with_name(f"{self.path.name}.{name}"), name)
+    def run(self, name: str, rules: Mapping[str, bytes]) -> Run:
+        """Begin the ingest run of this name under these identifier rules (digests by kind), or go on with it.
+
+        Raises:
+            ReleaseError: `unreadable`, or `run_rules`: it was begun under others.
+        """
+        return Run(self._database, self.path.with_name(f"{self.path.name}.{name}"), name, rules)
+
+    def unfinished(self) -> list[str]:
+        """Return the names of the run files beside the ledger: of runs that did not end."""
+        found = re.compile(rf"{re.escape(self.path.name)}\.[0-9a-f]{{16}}")
+        return sorted(path.name for path in self.path.parent.iterdir() if found.fullmatch(path.name))
 
     def __enter__(self) -> Self:
         return self
@@ -189,14 +232,20 @@ class Ledger:
 class Run:
     """The run file of one ingest. What is in it survives the process: reading and evaluation go on where they were."""
 
-    def __init__(self, database: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
+    def __init__(self, database: duckdb.DuckDBPyConnection, path: Path, name: str, rules: Mapping[str, bytes]) -> None:
         self._database, self._path, self._name = database, path, name
+        self._rules = _write_rules(rules)
         try:
             if not path.exists():
-                _make(path, schema.RUN)
+                _make(path, schema.RUN, "INSERT INTO rules VALUES (?)", [self._rules])
             self._attach()
+            begun = self._database.execute("SELECT rules FROM run.rules").fetchall()
         except duckdb.Error as error:
             raise schema.failed(path, error) from None
+        if begun != [(self._rules,)]:
+            raise ReleaseError(
+                "run_rules", f"{path.name} was begun under other identifier rules: remove it, and it begins anew"
+            )
 
     def _attach(self) -> None:
         self._database.execute(f"ATTACH '{str(self._path).replace(chr(39), chr(39) * 2)}' AS run")
@@ -234,7 +283,7 @@ class Run:
             self._reach(_READING, state)
 
     def merge(self, dataset: Dataset) -> None:
-        """Make one line of all with the same value and row mark, and number the values."""
+        """Make one line of all with the same value and row mark, and number the values; keep the result of reading."""
         with _Transaction(self._database):
             self._database.execute(
                 "CREATE TABLE run.standing AS SELECT kind, value, row_high, row_low, bit_or(fields) AS fields, "
@@ -313,6 +362,7 @@ class Run:
                     self._database.execute(f"DELETE FROM {table} WHERE run = ?", [past.name])  # noqa: S608
             for past in replaced:
                 self._database.execute("DELETE FROM run WHERE name = ?", [past.name])
+                self._database.execute("INSERT INTO replaced SELECT ?, released FROM ledger", [past.dataset.name])
             self._database.execute(
                 "INSERT INTO exposure SELECT ?, ?, kind, output, locator, list_contains(?, kind) AND flags & ? = 0, "
                 "row_high, row_low, fields, flags FROM run.standing JOIN run.merged USING (kind, value) "
@@ -320,8 +370,8 @@ class Run:
                 [self._name, dataset.name, list(linking), int(Flag.EMPLOYER)],
             )
             self._database.execute(
-                "INSERT INTO main.run (name, dataset, mapping, description) VALUES (?, ?, ?, ?)",
-                [self._name, dataset.name, mapping, dataset.model_dump_json()],
+                "INSERT INTO main.run (name, dataset, mapping, description, rules) VALUES (?, ?, ?, ?, ?)",
+                [self._name, dataset.name, mapping, dataset.model_dump_json(), self._rules],
             )
             for digest in sources:
                 self._database.execute("INSERT INTO source VALUES (?, ?)", [self._name, digest])
@@ -333,17 +383,24 @@ class Run:
         self._database.unregister("batch")
 
 
-def _make(path: Path, tables: str, values: Sequence[object] | None = None) -> None:
+def _make(path: Path, tables: str, insert: str, values: Sequence[object]) -> None:
     # Under another name first: a file that is there is whole, however its making ended. For the owner alone.
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     with schema.connect(new) as database:
         new.chmod(0o600)
         database.execute(tables)
-        if values is not None:
-            database.execute("INSERT INTO ledger VALUES (?, ?, ?, ?)", values)
+        database.execute(insert, values)
         database.execute("CHECKPOINT")
     new.rename(path)
+
+
+def _write_rules(rules: Mapping[str, bytes]) -> str:
+    return json.dumps({kind: digest.hex() for kind, digest in sorted(rules.items())})
+
+
+def _read_rules(text: str) -> dict[str, bytes]:
+    return {kind: bytes.fromhex(digest) for kind, digest in json.loads(text).items()}
 
 
 def _together(runs: Sequence[Dataset]) -> Dataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ CURRENT: Final = "current"
 MANIFEST: Final = "manifest.signed"
 DATABASE: Final = "release.duckdb"
 PAGES: Final = "pages"
+_NUMBER: Final = re.compile("[1-9][0-9]{0,14}")  # all of them are below 2^53
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,8 @@ class Release:
 
 
 def numbers(releases: Path) -> list[int]:
-    """Return the numbers of the releases in a folder, in order."""
-    return sorted(int(entry.name) for entry in releases.iterdir() if entry.name.isdecimal())
+    """Return the numbers of the releases in a folder, in order. A name that no release can have is none."""
+    return sorted(int(entry.name) for entry in releases.iterdir() if _NUMBER.fullmatch(entry.name))
 
 
 def current(releases: Path) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +11,7 @@ import duckdb
 
 from breachcheck.errors import ReleaseError
 
-LEDGER_VERSION: Final = 2  # 2 marks rows by their linking identifiers
+LEDGER_VERSION: Final = 3  # 3 marks rows by their linking identifiers, and keeps the rules they were read under
 RELEASE_VERSION: Final = 2  # 2 has canaries and what was withdrawn in its manifest
 
 RELEASE: Final = """
@@ -23,10 +25,11 @@ CREATE TABLE bucket (kind UINTEGER NOT NULL, number UINTEGER NOT NULL, digest BL
 
 LEDGER: Final = """
 CREATE TABLE ledger (schema_version UINTEGER NOT NULL, service_salt BLOB NOT NULL, parameters VARCHAR NOT NULL,
-                     public_key BLOB NOT NULL);
+                     public_key BLOB NOT NULL, released UBIGINT NOT NULL DEFAULT 0);
+CREATE TABLE replaced (dataset VARCHAR NOT NULL, released UBIGINT NOT NULL);
 CREATE SEQUENCE runs;
 CREATE TABLE run (number UBIGINT NOT NULL DEFAULT nextval('runs'), name VARCHAR NOT NULL, dataset VARCHAR NOT NULL,
-                  mapping BLOB NOT NULL, description VARCHAR NOT NULL);
+                  mapping BLOB NOT NULL, description VARCHAR NOT NULL, rules VARCHAR NOT NULL);
 CREATE TABLE source (run VARCHAR NOT NULL, digest BLOB NOT NULL);
 CREATE TABLE exposure (run VARCHAR NOT NULL, dataset VARCHAR NOT NULL, kind VARCHAR NOT NULL, output BLOB NOT NULL,
                        locator UBIGINT NOT NULL, linking BOOLEAN NOT NULL, row_high UBIGINT NOT NULL,
@@ -34,12 +37,14 @@ CREATE TABLE exposure (run VARCHAR NOT NULL, dataset VARCHAR NOT NULL, kind VARC
 """
 
 RUN: Final = """
+CREATE TABLE rules (rules VARCHAR NOT NULL);
 CREATE TABLE progress (stage VARCHAR NOT NULL, state VARCHAR NOT NULL);
 CREATE TABLE shrouded (kind VARCHAR NOT NULL, value BLOB NOT NULL, row_high UBIGINT NOT NULL, row_low UBIGINT NOT NULL,
                        fields UINTEGER NOT NULL, flags UTINYINT NOT NULL);
 CREATE TABLE rejected (file VARCHAR NOT NULL, number UBIGINT NOT NULL, reason VARCHAR NOT NULL);
 CREATE TABLE evaluated (position UBIGINT NOT NULL, output BLOB NOT NULL, locator UBIGINT NOT NULL);
 """
+_LOCKED: Final = "IO Error: Could not set lock on file "  # as DuckDB says it; a damaged one has a bad "block"
 
 
 def connect(path: Path, *, read_only: bool = False, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
@@ -68,8 +73,21 @@ def connect(path: Path, *, read_only: bool = False, spill: Path | None = None) -
     return connection
 
 
+@contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Turn what DuckDB cannot do with the file at `path` into an error of ours.
+
+    Raises:
+        ReleaseError: `locked` or `unreadable`.
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        raise failed(path, error) from None
+
+
 def failed(path: Path, error: duckdb.Error) -> ReleaseError:
     """Return the error for what DuckDB could not do. DuckDB's own words may quote content: only their kind stands."""
-    if "lock" in str(error):
+    if isinstance(error, duckdb.IOException) and str(error).startswith(_LOCKED):
         return ReleaseError("locked", f"another process has {path.name} open")
     return ReleaseError("unreadable", f"{path.name}: DuckDB says {type(error).__name__}")

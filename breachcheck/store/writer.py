@@ -15,11 +15,16 @@ _ROWS = pa.schema([("kind", pa.uint32()), ("number", pa.uint32()), ("digest", pa
 
 
 class Writer:
-    """Writes `release.duckdb`: buckets as they come, the manifest's numbers at the end."""
+    """Writes `release.duckdb`: buckets as they come, the manifest's numbers at the end.
+
+    Each method raises ReleaseError, `unreadable`, with the name of this file, for lack of space, say.
+    """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._database: duckdb.DuckDBPyConnection = schema.connect(path)
-        self._database.execute(schema.RELEASE)
+        with schema.blaming(path):
+            self._database.execute(schema.RELEASE)
 
     def buckets(self, kind: int, first: int, digests: Iterable[bytes], entries: Iterable[bytes]) -> None:
         """Append consecutive buckets of the kind at this position, from number `first` on."""
@@ -31,12 +36,19 @@ class Writer:
             digest_column,
             entry_column,
         ]
-        self._database.register("batch", pa.RecordBatch.from_arrays(columns, schema=_ROWS))
-        self._database.execute("INSERT INTO bucket FROM batch")
-        self._database.unregister("batch")
+        with schema.blaming(self._path):
+            self._database.register("batch", pa.RecordBatch.from_arrays(columns, schema=_ROWS))
+            self._database.execute("INSERT INTO bucket FROM batch")
+            self._database.unregister("batch")
 
     def close(self, manifest: Manifest) -> None:
         """Write what the manifest says, and close the file with nothing left in a log beside it."""
+        with schema.blaming(self._path):
+            self._fill(manifest)
+            self._database.execute("CHECKPOINT")
+            self._database.close()
+
+    def _fill(self, manifest: Manifest) -> None:
         self._database.execute("INSERT INTO release VALUES (?, ?)", [schema.RELEASE_VERSION, manifest.release])
         for position, dataset in enumerate(manifest.datasets):
             self._database.execute(
@@ -47,5 +59,3 @@ class Writer:
                 "INSERT INTO kind VALUES (?, ?, ?, ?, ?)",
                 [position, table.kind, table.prefix_bits, table.entries_per_bucket, table.root],
             )
-        self._database.execute("CHECKPOINT")
-        self._database.close()

@@ -106,7 +106,8 @@ def generate(
     "breaches": {"cnss": ["Phone numbers"], "bank": ["Physical addresses"]}.
 
     Raises:
-        InputError: `out_of_range` outside 1 to `MAX_PEOPLE` people or 1 to `MAX_MONTHS` months, or for a negative seed.
+        InputError: `out_of_range` outside 1 to `MAX_PEOPLE` people or 1 to `MAX_MONTHS` months, or for a negative seed;
+            `same_file` when two are to be written to one file.
     """
     if not 1 <= people <= MAX_PEOPLE:
         raise InputError("out_of_range", f"the number of people is from 1 to {MAX_PEOPLE}")
@@ -114,6 +115,9 @@ def generate(
         raise InputError("out_of_range", f"the number of months is from 1 to {MAX_MONTHS}")
     if seed < 0:  # random.Random takes -1 for 1: two seeds would give one file
         raise InputError("out_of_range", "the seed is not below 0")
+    files = [path.resolve() for path in (out, answers, *([second] if second else []))]
+    if len(set(files)) < len(files):
+        raise InputError("same_file", "the leak and its answers are written to different files")
     rng = random.Random(seed)
     population = Population(people, rng, others=1 + people // _OTHERS if second else 0)
     truth = Truth(population, second=second is not None)

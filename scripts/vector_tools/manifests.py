@@ -174,6 +174,20 @@ def bad_bodies(content: Vector) -> Iterator[tuple[str, bytes, str]]:
     yield "comment", good[:-1] + b"/**/}", malformed
     yield "comma before the end", good[:-1] + b",}", malformed
     yield "NaN", good.replace(b'"rows_read":12', b'"rows_read":NaN', 1), malformed
+    for number in ("12.0", "12e0", "12E+0", "1.2e1", "120e-1", "1e400"):
+        other = good.replace(b'"rows_read":12', b'"rows_read":' + number.encode(), 1)
+        yield f"an integer written {number}", other, malformed
+    # What is not JSON as the protocol reads it has no version either.
+    later = changed(content, "protocol", "breachcheck-v2")
+    yield "another protocol in UTF-16", later.decode().encode("utf-16"), malformed
+    yield "another protocol behind a byte order mark", b"\xef\xbb\xbf" + later, malformed
+    yield "another protocol with a lone surrogate", later.replace(b"Made for tests.", b"Made \\ud800"), malformed
+    yield "another protocol with a fraction", later.replace(b'"rows_read":12', b'"rows_read":12.5', 1), malformed
+    yield "another protocol with NaN", later.replace(b'"rows_read":12', b'"rows_read":NaN', 1), malformed
+    yield "valid_until before created", changed(content, "valid_until", "2026-11-01T07:59:59Z"), malformed
+    kinds, fields = content["datasets"][0]["kinds"], content["datasets"][0]["fields"]
+    yield "a kind of the dataset twice", changed(content, "datasets.0.kinds", [*kinds, kinds[0]]), malformed
+    yield "a field of the dataset twice", changed(content, "datasets.0.fields", [*fields, fields[0]]), malformed
     yield "another protocol", changed(content, "protocol", "breachcheck-v2"), version
     yield "protocol null", changed(content, "protocol", None), version
     yield "protocol missing", changed(content, "protocol", MISSING), version
@@ -320,6 +334,8 @@ def manifests() -> Vector:
         ("longest page", changed(content, "kinds.0.entries_per_bucket", 699_048)),
         ("32 data classes", changed(content, "data_classes", DATA_CLASSES + [f"Class {i}" for i in range(16)])),
         ("hostile title", changed(content, "datasets.0.title", {"en": "<script>alert(1)</script>\u202e\u0000" * 3})),
+        ("numbers in texts", changed(content, "datasets.0.title", {"en": '1.5 "2e3" \\ 4.0 \\"'})),
+        ("valid for one second", changed(content, "valid_until", CREATED)),
         ("leap day", changed(content, "created", "2024-02-29T23:59:59Z")),
         ("language with a region and a script", changed(content, "datasets.0.title", {"ar-Arab-MA": "x", "zgh": "y"})),
     ]

@@ -6,14 +6,17 @@
 /** @typedef {(value: unknown) => boolean} Check */
 
 /**
- * Read a JSON text: strict UTF-8, no byte order mark, no lone surrogate.
+ * Read a JSON text: strict UTF-8, no byte order mark, no lone surrogate, no number but integers written as such.
  * @param {Uint8Array} octets
  * @returns {unknown}
  * @throws {SyntaxError | TypeError}
  */
 export function parseJson(octets) {
   // ignoreBOM keeps the mark in the text, where JSON has no place for it.
-  const value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(octets));
+  const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(octets);
+  const value = JSON.parse(text);
+  // It parsed: what is no string and has a digit before one of these is such a number. JSON.parse makes 5 of 5.0.
+  if (/[0-9][.eE]/.test(text.replace(/"(?:[^"\\]|\\.)*"/g, '""'))) throw new SyntaxError('not an integer');
   /** @type {unknown[]} */
   const rest = [value];
   while (rest.length > 0) {

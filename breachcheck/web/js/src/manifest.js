@@ -140,14 +140,16 @@ export function readManifest(signed, publisherKey, now) {
  * Return whether the members of a manifest agree with each other. PROTOCOL §8.2.
  * @param {Manifest} manifest
  */
-function isConsistent({ data_classes, kinds, datasets, canaries, withdrawn }) {
+function isConsistent({ created, valid_until, data_classes, kinds, datasets, canaries, withdrawn }) {
   const names = kinds.map(({ kind }) => kind);
   const withdrawnNames = withdrawn.map(({ name }) => name);
   return (
+    created <= valid_until && // times are of one form, and sort as texts
     isDistinct(data_classes) &&
     isDistinct(names) &&
     isDistinct(datasets.map(({ name }) => name)) &&
     kinds.every((table) => pageLength(table.entries_per_bucket, table.prefix_bits) <= parameters.MAX_PAGE) &&
+    datasets.every((dataset) => isDistinct(dataset.fields) && isDistinct(dataset.kinds)) &&
     datasets.every((dataset) => dataset.fields.every((field) => data_classes.includes(field))) &&
     datasets.every((dataset) => dataset.kinds.every((kind) => names.includes(kind))) &&
     isDistinct(canaries.map(({ kind, dataset }) => `${kind} ${dataset}`)) &&

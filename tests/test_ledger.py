@@ -1,0 +1,146 @@
+"""The ledger: what it was made under, who may open it, and what its files look like when something is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from breachcheck import keys as key_room
+from breachcheck.errors import ReleaseError
+from breachcheck.ingest import completeness, pipeline, publish
+from breachcheck.protocol.identifier import KINDS, Kind
+from breachcheck.protocol.parameters import TESTING_ONLY
+from breachcheck.store.ledger import FILE, Ledger
+from tests.steward import DiedError, ingest_small, leak
+
+ONE = "1;202501;123456789;Test;;26;4000;"
+TWO = "1;202501;123456780;Test;AB123456;26;4000;"
+
+
+def _other(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Let this be a later version of the program, with other rules for `kind`."""
+    kinds: dict[str, Kind] = {**KINDS, kind: dataclasses.replace(KINDS[kind], digest=b"r" * 32)}
+    for room in (completeness, pipeline, publish):
+        monkeypatch.setattr(room, "KINDS", kinds)
+
+
+def test_outputs_made_under_older_rules_are_not_published_as_of_todays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = leak(tmp_path / "a.csv", ONE)
+    manifest = ingest_small(tmp_path, first).manifest
+    assert manifest.kinds[0].rules == KINDS["social_security"].digest
+    _other(monkeypatch, "social_security")
+    with pytest.raises(ReleaseError, match="one was read under other rules for social_security") as refused:
+        ingest_small(tmp_path, leak(tmp_path / "b.csv", TWO), dataset="two")
+    assert refused.value.reason == "ledger_rules"
+    assert (tmp_path / "keys" / key_room.RELEASE_NUMBER).read_text() == "1\n"
+
+
+def test_files_that_are_given_again_are_read_under_the_rules_of_today(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = leak(tmp_path / "a.csv", ONE)
+    ingest_small(tmp_path, file)
+    _other(monkeypatch, "social_security")
+    monkeypatch.setattr(publish, "_verify", lambda *_: None)  # its client has the rules of the program that runs
+    report = ingest_small(tmp_path, file)
+    assert (report.skipped, report.identifiers) == (0, {"social_security": 1})
+    assert report.manifest.kinds[0].rules == b"r" * 32
+
+
+def test_rules_of_a_kind_that_is_not_in_the_ledger_may_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ingest_small(tmp_path, leak(tmp_path / "a.csv", ONE), mapping=str(_narrow(tmp_path)))
+    _other(monkeypatch, "email")
+    assert ingest_small(tmp_path, leak(tmp_path / "a.csv", ONE), mapping=str(_narrow(tmp_path))).skipped == 1
+
+
+def _narrow(root: Path) -> Path:
+    cnss = (Path(publish.__file__).parent / "mappings" / "cnss.toml").read_text("utf-8")
+    path = root / "narrow.toml"
+    path.write_text(cnss.replace('kind = "email"', "ignore = true"), "utf-8")
+    return path
+
+
+def test_a_run_that_was_killed_does_not_go_on_under_other_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = leak(tmp_path / "a.csv", ONE)
+    with pytest.raises(DiedError):
+        ingest_small(tmp_path, file, dies=True)
+    _other(monkeypatch, "social_security")
+    with pytest.raises(ReleaseError, match="begun under other identifier rules") as refused:
+        ingest_small(tmp_path, file)
+    assert refused.value.reason == "run_rules"
+    [left] = (tmp_path / "keys").glob(f"{FILE}.*")
+    assert left.name in refused.value.detail
+    monkeypatch.undo()
+    assert ingest_small(tmp_path, file).resumed
+
+
+# --- files that are locked, damaged, or find no space ----------------------------------------------------------------
+
+
+def test_a_ledger_that_another_process_has_open_is_locked(tmp_path: Path) -> None:
+    ingest_small(tmp_path, leak(tmp_path / "a.csv", ONE))
+    holder = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(tmp_path / "keys" / FILE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout
+        other.stdout.readline()
+        with pytest.raises(ReleaseError) as refused:
+            Ledger(tmp_path / "keys" / FILE, key_room.read_steward(tmp_path / "keys"), TESTING_ONLY)
+        other.communicate(b"")
+    assert refused.value.reason == "locked"
+
+
+def test_a_damaged_block_is_not_a_lock(tmp_path: Path) -> None:
+    ingest_small(tmp_path, leak(tmp_path / "a.csv", ONE))
+    path = tmp_path / "keys" / FILE
+    content = bytearray(path.read_bytes())
+    content[3 * 4096 :] = bytes(octet ^ 0xA5 for octet in content[3 * 4096 :])
+    path.write_bytes(content)
+    with pytest.raises(ReleaseError) as refused:
+        Ledger(path, key_room.read_steward(tmp_path / "keys"), TESTING_ONLY)
+    assert refused.value.reason == "unreadable"
+
+
+def test_a_release_folder_that_is_full_is_not_blamed_on_the_ledger(tmp_path: Path) -> None:
+    program = (
+        "import os, resource, sys\nfrom pathlib import Path\nfrom breachcheck.store.writer import Writer\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, 1 << 19))\n"
+        "writer = Writer(Path(sys.argv[1]))\n"
+        "for number in range(64):\n    writer.buckets(0, number, [bytes(32)], [os.urandom(1 << 20)])\n"
+    )
+    path = tmp_path / "release.duckdb"
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
+    assert "breachcheck.errors.ReleaseError: unreadable: release.duckdb: DuckDB says " in done.stderr
+
+
+@pytest.mark.parametrize("umask", ["000", "077"])
+def test_what_the_steward_keeps_is_the_stewards_and_a_release_is_everybodys(tmp_path: Path, umask: str) -> None:
+    key_room.init(tmp_path / "keys")
+    words = ["--mapping", "cnss", "--dataset", "one", "--keys", tmp_path / "keys", "--releases", tmp_path / "new" / "r"]
+    words += ["--parameters", "testing-only"]
+    # Every file and its mode, when it is opened: those beside the ledger are gone at the end.
+    watch = (
+        "import os, runpy, sys\nfrom breachcheck.ingest import publish\nfrom breachcheck.ingest import pipeline\n"
+        "def look(*words):\n    os.system(f'ls -lnA {sys.argv[8]} >&2')\n    return went(*words)\n"
+        "went, pipeline._sample = pipeline._sample, look\nfrom breachcheck.__main__ import main\nmain()\n"
+    )
+    file = leak(tmp_path / "a.csv", ONE)
+    command = ["sh", "-c", f'umask {umask}; exec "$@"', "sh", sys.executable, "-c", watch, "ingest", file, *words]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    modes = {line.split()[-1]: line[:10] for line in done.stderr.splitlines() if FILE in line}
+    assert any(name.endswith(".wal") for name in modes), modes
+    assert set(modes.values()) == {"-rw-------"}, modes
+    releases = tmp_path / "new" / "r"
+    for path in (releases, *releases.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o755 if path.is_dir() else 0o644), path
