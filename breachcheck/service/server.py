@@ -27,6 +27,7 @@ from breachcheck.protocol.parameters import TESTING_ONLY
 from breachcheck.protocol.server import Evaluator
 from breachcheck.service.app import SECURITY, create_app
 from breachcheck.service.problems import HTTP_REQUEST, MEDIA_TYPE
+from breachcheck.service.watch import Watch
 from breachcheck.store.reader import Release, open_release
 
 _MAX_HEAD: Final = 64 << 10  # bytes of a request that are not its body
@@ -214,16 +215,25 @@ class Connection(HttpToolsProtocol):
 class _Server(uvicorn.Server):
     """Uvicorn's server; it announces itself in one line, and a signal to stop is not a failure."""
 
-    def __init__(self, config: uvicorn.Config, connections: Connections, announcement: str) -> None:
+    def __init__(self, config: uvicorn.Config, connections: Connections, watch: Watch, announcement: str) -> None:
         super().__init__(config)
         self.server_state = connections
         self._announcement = announcement
+        self._watch = watch
+        self._watching: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, and say so."""
         await super().startup(sockets)
+        self._watching = asyncio.create_task(self._watch.stand())
         sys.stderr.write(f"breachcheck: {self._announcement}\n")
         sys.stderr.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what is under way."""
+        if self._watching:
+            self._watching.cancel()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -317,8 +327,9 @@ def serve(settings: Settings) -> None:
         host, port = listener.getsockname()[:2]
         what = f"release {release.manifest.release}" if release else "evaluations"
         where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        app = create_app(settings, release, evaluator, publisher_key)
         config = uvicorn.Config(
-            create_app(settings, release, evaluator, publisher_key),
+            app,
             http=Connection,
             ws="none",
             lifespan="off",
@@ -331,6 +342,6 @@ def serve(settings: Settings) -> None:
             timeout_graceful_shutdown=settings.stop_timeout,
         )
         announcement = f"serving {what} at {where} (role {settings.role})"
-        _Server(config, Connections(settings, most), announcement).run([listener])
+        _Server(config, Connections(settings, most), Watch(app.edge_state), announcement).run([listener])
         if release:
             release.close()

@@ -13,6 +13,7 @@ from breachcheck.protocol.client import CLOCK_SKEW
 from breachcheck.protocol.server import Evaluator
 from breachcheck.service.answers import IMMUTABLE, OCTETS, REVALIDATED, Headers, length
 from breachcheck.service.limits import Ration
+from breachcheck.service.notices import Notices
 from breachcheck.store.reader import Release
 
 
@@ -74,6 +75,7 @@ class State:
         self.clock = clock
         self.ration = Ration(settings.daily_cap, settings.address_cap, clock)
         self.counts = Counts()
+        self.notices = Notices(clock, settings.maintenance, settings.incidents)
 
     def checked(self) -> list[str]:
         """Return what `reasons` looked at, in words."""
