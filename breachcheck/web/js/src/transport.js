@@ -56,9 +56,9 @@ export async function ask(url, { type, limit, tooLong = 'answer_too_long', body 
     }
     if (mediaType(response) !== type) throw new TransportError('not_the_service');
     if (Number(response.headers.get('Content-Length')) > limit) throw new ProtocolError(tooLong);
-    const body = await outcome(read(response, limit), 'connection_closed');
-    if (body.length > limit) throw new ProtocolError(tooLong);
-    return body;
+    const octets = await outcome(read(response, limit), 'connection_closed');
+    if (octets.length > limit) throw new ProtocolError(tooLong);
+    return octets;
   } finally {
     clearTimeout(timer);
     controller.abort(); // what has not been read is not wanted
