@@ -28,7 +28,7 @@ from breachcheck.protocol.parameters import TESTING_ONLY
 from breachcheck.web import feeds, notices, words
 from breachcheck.web.assets import ICON, SCRIPT, STYLE, WORKER, Asset, read_assets
 from breachcheck.web.languages import Language, discover, negotiate
-from breachcheck.web.texts import ZONE, Moment, Said, day, said
+from breachcheck.web.texts import Moment, Said, day, said
 from breachcheck.web.words import N_
 
 CHECK: Final = "check"
@@ -251,7 +251,6 @@ class _Site:
                 troubles=[notices.trouble(name, language) for name in shown.troubles],
                 notices=notices.view(shown.board, language),
                 closed=shown.board.current is not None or bool(shown.troubles),
-                zone=ZONE,
             )
         )
 

@@ -6,19 +6,30 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from importlib import resources
 from typing import Final
+from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_skeleton, format_time, get_datetime_format, get_timezone
+from babel.dates import format_date, format_skeleton, format_time, get_datetime_format
 
 from breachcheck.web.languages import Language
 
-ZONE: Final = "Africa/Casablanca"  # whose clocks the pages show; `Morocco time` in the catalogues
-_CLOCK: Final = get_timezone(ZONE)
+_ZONE: Final = "Africa/Casablanca"  # whose clocks the pages show; `Morocco time` in the catalogues
 
 # Controls, what turns the direction of a text or hides in it, and what XML cannot hold.
 _UNPRINTABLE: Final = re.compile(
     "[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff]+"
 )
+
+
+def _clock() -> ZoneInfo:
+    # From the package that the lock file pins: Morocco changes its clocks at short notice, a system's own zones may be
+    # years old, and ZoneInfo would prefer those.
+    with resources.files("tzdata").joinpath("zoneinfo", *_ZONE.split("/")).open("rb") as file:
+        return ZoneInfo.from_file(file, _ZONE)
+
+
+_CLOCK: Final = _clock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,7 @@ def day(iso: str, language: Language) -> Moment:
 
 
 def moment(time: datetime, language: Language) -> Moment:
-    """Return day and minute in words, as the clocks of ZONE show it."""
+    """Return day and minute in words, as the clocks of Morocco show it."""
     local = time.astimezone(_CLOCK)
     glue = str(get_datetime_format("medium", locale=language.locale))
     text = glue.format(

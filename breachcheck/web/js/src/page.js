@@ -405,12 +405,12 @@ function putDate(place, date) {
 }
 
 /**
- * Put a moment as the clocks of the service's country show it, which the words beside it name.
+ * Put a moment as this device's own clock will show it, whatever zones its browser knows.
  * @param {HTMLElement} place
  * @param {string} time of the protocol
  */
 function putMoment(place, time) {
-  const style = /** @type {const} */ ({ dateStyle: 'full', timeStyle: 'short', timeZone: settings['zone'] });
+  const style = /** @type {const} */ ({ dateStyle: 'full', timeStyle: 'short' });
   place.textContent = new Date(time).toLocaleString(locale, style);
   place.setAttribute('datetime', time);
 }
