@@ -38,7 +38,8 @@ def test_every_setting_has_its_variable(monkeypatch: pytest.MonkeyPatch) -> None
         "releases": Path("/r"), "keys": Path("/k"), "publisher_key": Path("/p"), "host": "::1", "port": 0,
         "role": Role.BUCKETS, "allow_testing_parameters": True, "daily_cap": 7, "address_cap": 0,
         "trusted_proxies": ("10.0.0.1", "10.1.0.0/16", "::1"), "max_connections": 99, "keep_alive": 1,
-        "request_timeout": 2, "stop_timeout": 3, "log_level": "debug", "maintenance": Path("/m"), "incidents": Path("/i"),
+        "request_timeout": 2, "stop_timeout": 3, "log_level": "debug",
+        "maintenance": Path("/m"), "incidents": Path("/i"),
     }  # fmt: skip
 
 
