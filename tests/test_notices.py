@@ -33,7 +33,7 @@ from breachcheck.protocol.manifest import Manifest
 from breachcheck.service import create_app
 from breachcheck.service.evaluator import EXAMPLE_REQUEST
 from breachcheck.service.problems import TABLE
-from breachcheck.service.watch import Watch
+from breachcheck.service.watch import GRACE, Watch
 from breachcheck.store.reader import open_release
 from breachcheck.synth import nonmember
 from breachcheck.web import feeds, texts, words
@@ -651,7 +651,11 @@ def test_trouble_is_told_without_anybodys_asking_and_stays_listed(opening: Calla
     assert town.post().status == 200
     began = town.clock.now
     town.watch.look()
+    town.at(began + timedelta(seconds=GRACE - 1))
+    assert town.incidents() == []  # a start, or a hiccup, is no incident
+    town.at(began + timedelta(seconds=GRACE))
     assert town.incidents() == [("daily_cap", False)]
+    assert town.get("/v1/status").json()["incidents"][0]["began"] == f"{began:%Y-%m-%dT%H:%M:%SZ}"
     text = "The service has made as many checks as it may in one day. It goes on tomorrow."
     for tag in TAGS:
         page = town.get(f"/{tag}/status").text
@@ -663,9 +667,10 @@ def test_trouble_is_told_without_anybodys_asking_and_stays_listed(opening: Calla
     assert translated("fr", text) in page and translated("fr", "Trouble now") not in page
     assert translated("fr", "The service is working: checks can be made.") in page
     town.at(town.clock.now + timedelta(days=100))
+    town.at(town.clock.now + timedelta(seconds=GRACE))
     assert town.incidents() == [("release_expired", False)]  # what is 90 days over is not told any more
     again = opening("", incidents=tmp_path / "incidents.jsonl")
-    assert again.at(town.clock.now).incidents() == [("release_expired", False)]
+    assert again.at(town.clock.now).incidents() == [("release_expired", False)]  # no second one
     again.at(began + 2 * HOUR)
     assert again.incidents()[0] == ("release_expired", True)
     assert town.metric("incidents_total") == 2
@@ -674,14 +679,15 @@ def test_trouble_is_told_without_anybodys_asking_and_stays_listed(opening: Calla
     )
 
 
-def test_trouble_during_maintenance_is_no_incident_and_lasting_trouble_is_one(
-    opening: Callable[..., Town], start: datetime
-) -> None:
-    town = opening(a_window(start), daily_cap=1)
-    town.at(start - timedelta(seconds=1)).post()
-    assert town.at(start + HOUR).incidents() == []
-    expected = [("daily_cap", False)] if (start + 3 * HOUR).date() == start.date() else []
-    assert town.at(start + 3 * HOUR).incidents() == expected
+def test_trouble_during_maintenance_is_no_incident_and_lasting_trouble_is_one(opening: Any) -> None:
+    start = opening.manifest.valid_until - HOUR
+    ends = start + 3 * HOUR
+    town = opening(a_window(start))
+    for moment in (start, start + 2 * HOUR, ends, ends + timedelta(seconds=GRACE - 1)):
+        assert town.at(moment).incidents() == [], moment
+    assert town.at(ends + timedelta(seconds=GRACE)).incidents() == [("release_expired", False)]
+    assert town.get("/v1/status").json()["incidents"][0]["began"] == f"{ends:%Y-%m-%dT%H:%M:%SZ}"
+    assert town.get("/readyz").json()["reasons"] == ["release_expired"]
 
 
 # --- Real processes: the service, the clients, the command line -------------------------------------------------------

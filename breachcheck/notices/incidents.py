@@ -66,10 +66,11 @@ class Incidents:
         if path is not None:
             self._load(path)
 
-    def trouble(self, name: str) -> None:
+    def trouble(self, name: str, since: float | None = None) -> None:
         """Say that something is wrong: an incident begins, unless it has begun before or maintenance is under way.
 
-        `name` is 1 to 64 lower-case letters, digits and underscores.
+        `name` is 1 to 64 lower-case letters, digits and underscores; `since`, in seconds since 1970, is when it
+        began, if that was before now.
         """
         if not re.fullmatch(_NAME, name):
             raise ValueError("not the name of an incident")
@@ -83,7 +84,7 @@ class Incidents:
                     break
             else:
                 self.begun += 1
-                self._record.append(Incident(name, now))
+                self._record.append(Incident(name, now if since is None else min(now, _moment(since))))
                 self._forget_oldest()
             self._save()
 
@@ -109,7 +110,7 @@ class Incidents:
             return tuple(one for one in reversed(self._record) if one.ended is not None)
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(int(self._clock()), UTC)
+        return _moment(self._clock())
 
     def _forget_oldest(self) -> None:
         while len(self._record) > MOST:
@@ -144,6 +145,10 @@ class Incidents:
         except OSError as error:
             # The next change is written with this one, if it can be.
             _LOG.error("the record of incidents cannot be written: %s", error.strerror)
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)
 
 
 def _whole(moment: datetime) -> datetime:
