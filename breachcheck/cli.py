@@ -34,6 +34,8 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(release_app, name="release")
 mapping_app = typer.Typer(help="What each column of a leaked file is.", no_args_is_help=True)
 app.add_typer(mapping_app, name="mapping")
+maintenance_app = typer.Typer(help="Maintenance, announced ahead of time.", no_args_is_help=True)
+app.add_typer(maintenance_app, name="maintenance")
 
 Keys = Annotated[Path, typer.Option("--keys", envvar="BREACHCHECK_KEYS", help="Folder of the steward's keys.")]
 Releases = Annotated[Path, typer.Option("--releases", envvar="BREACHCHECK_RELEASES", help="Folder of the releases.")]
@@ -42,6 +44,7 @@ PublisherKey = Annotated[
     typer.Option("--publisher-key", envvar="BREACHCHECK_PUBLISHER_KEY", help="File of the publisher's public key."),
 ]
 
+Plan = Annotated[Path, typer.Option("--plan", envvar="BREACHCHECK_MAINTENANCE", help="File of the maintenance plan.")]
 ValidDays = Annotated[
     int, typer.Option("--valid-days", envvar="BREACHCHECK_VALID_DAYS", min=1, help="Days the release stays current.")
 ]
@@ -343,6 +346,50 @@ def release_withdraw(
     terminal.print_manifest(manifest)
 
 
+@maintenance_app.command("add")
+def maintenance_add(
+    plan: Plan,
+    begins: Annotated[str, typer.Option("--from", help="When it begins, with a zone: 2026-12-01T01:00+01:00.")],
+    ends: Annotated[str, typer.Option("--until", help="When it ends: the first moment after it.")],
+    ar: Annotated[str, typer.Option("--ar", help="The message in Arabic.")] = "",
+    fr: Annotated[str, typer.Option("--fr", help="The message in French.")] = "",
+    en: Annotated[str, typer.Option("--en", help="The message in English.")] = "",
+    name: Annotated[str | None, typer.Option("--id", help="Its name in the plan.  [default: its beginning]")] = None,
+) -> None:
+    """Announce a window of maintenance. A running service learns of it within seconds."""
+    from breachcheck.notices.plan import add_window
+    from breachcheck.terminal import print_windows
+
+    message = {"ar": ar, "fr": fr, "en": en}
+    window = add_window(plan, _time("--from", begins), _time("--until", ends), message, datetime.now(UTC), name)
+    print_windows([window], datetime.now(UTC))
+
+
+@maintenance_app.command("list")
+def maintenance_list(plan: Plan) -> None:
+    """List the windows of the plan, earliest first."""
+    from breachcheck.notices.plan import read_plan
+    from breachcheck.terminal import print_windows
+
+    print_windows(read_plan(plan), datetime.now(UTC))
+
+
+@maintenance_app.command("cancel")
+def maintenance_cancel(plan: Plan, name: Annotated[str, typer.Argument(metavar="ID", help="Its name.")]) -> None:
+    """Cancel a window, and tell everybody who learned of it. One that has begun ends at once."""
+    from breachcheck.notices.plan import cancel_window
+    from breachcheck.terminal import print_windows
+
+    print_windows([cancel_window(plan, name, datetime.now(UTC))], datetime.now(UTC))
+
+
+def _time(option: str, text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError("time", f"{option}: wanted: 2026-12-01T01:00+01:00, or Z for UTC") from None
+
+
 @app.command()
 def serve(
     releases: Annotated[Path | None, typer.Option("--releases", help="Folder of the releases.")] = None,
@@ -359,6 +406,7 @@ def serve(
         bool | None,
         typer.Option("--allow-testing-parameters", help="Serve a release made for tests.", show_default=False),
     ] = None,
+    maintenance: Annotated[Path | None, typer.Option("--maintenance", help="File of the maintenance plan.")] = None,
 ) -> None:
     """Serve the current release. Every other setting is an environment variable (see the README)."""
     from breachcheck.config import load
@@ -373,6 +421,7 @@ def serve(
             port=port,
             role=role,
             allow_testing_parameters=allow_testing_parameters,
+            maintenance=maintenance,
         )
     )
 

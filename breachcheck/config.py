@@ -46,6 +46,14 @@ class Settings(BaseSettings):
         description="File of the publisher's public key, with which the pages check; `publisher.pub` of the key folder "
         "where it is there",
     )
+    maintenance: Path | None = Field(
+        None,
+        description="File of the maintenance plan, TOML; read again when it changes. It must be there; it may be empty",
+    )
+    incidents: Path | None = Field(
+        None,
+        description="File in which this process alone keeps its record of incidents; without it, they end with it",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
     role: Role = Field(Role.ALL, description="`all`, `buckets` (no key) or `evaluator` (key, no release)")

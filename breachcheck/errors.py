@@ -12,6 +12,8 @@ an identifier, a key or a row.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 
 class BreachcheckError(Exception):
     """Root of the tree. `reason` is a fixed word; `detail` explains it to a person and names no identifier."""
@@ -38,8 +40,14 @@ class ReleaseError(BreachcheckError):
 
 
 class TransportError(BreachcheckError):
-    """The network's fault. `retry_after` is the number of seconds the service asked to wait, if it did."""
+    """The network's fault, or maintenance.
 
-    def __init__(self, reason: str, detail: str = "", retry_after: int | None = None) -> None:
+    `retry_after` is the number of seconds the service asked to wait, if it did; `until` when its maintenance ends.
+    """
+
+    def __init__(
+        self, reason: str, detail: str = "", retry_after: int | None = None, until: datetime | None = None
+    ) -> None:
         super().__init__(reason, detail)
         self.retry_after = retry_after
+        self.until = until

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import IntFlag, StrEnum
 from typing import Self
 
@@ -109,6 +110,7 @@ class Reason(StrEnum):
     CONNECTION_CLOSED = "connection_closed", "the service closed the connection before its answer was whole"
     RATE_LIMITED = "rate_limited", "the service asks to try again later"
     UNAVAILABLE = "unavailable", "the service is not available now"
+    MAINTENANCE = "maintenance", "the service is closed for maintenance that was announced"
     MISSING = "missing", "the service does not have what its manifest promises"
     REFUSED = "refused", "the service refused the request"
     SERVER_ERROR = "server_error", "the service failed"
@@ -166,11 +168,15 @@ class NotFound:
 
 @dataclass(frozen=True, slots=True)
 class Undetermined:
-    """The check could not be made: this is not a result. `retry_after` is in seconds, if the service named it."""
+    """The check could not be made: this is not a result.
+
+    `retry_after` is in seconds, if the service named it; `until` is when its maintenance ends, in UTC, if it said so.
+    """
 
     reason: Reason = Reason.NOT_CHECKED
     detail: str = ""
     retry_after: int | None = None
+    until: datetime | None = None
 
 
 Verdict = Exposed | NotFound | Undetermined

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from rich.text import Text
 
 from breachcheck.errors import InputError, ReleaseError
 from breachcheck.exposure import Coverage, Exposed, NotFound, Unchecked, Undetermined, Verdict
+from breachcheck.notices.plan import Window
 from breachcheck.protocol.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -113,6 +115,7 @@ def verdict_json(verdict: Verdict | InputError) -> str:
             content |= {"verdict": "not_found", "release": verdict.release, "checked": verdict.checked}
         case Undetermined():
             content |= {"verdict": "undetermined", "reason": verdict.reason, "retry_after": verdict.retry_after}
+            content["until"] = f"{verdict.until:%Y-%m-%dT%H:%M:%SZ}" if verdict.until else None
         case InputError():
             content |= {"verdict": "invalid", "reason": verdict.reason}
         case _:
@@ -146,7 +149,9 @@ def print_verdict(verdict: Verdict) -> None:
         case Undetermined():
             RESULTS.print("We could not check. This is not a result.")
             RESULTS.print(f"  {verdict.reason.meaning} ({verdict.reason.value})", markup=False)
-            if verdict.retry_after:
+            if verdict.until is not None:
+                RESULTS.print(f"  It lasts until {verdict.until:%Y-%m-%d %H:%M} UTC.")
+            elif verdict.retry_after:
                 RESULTS.print(f"  Try again in {verdict.retry_after} seconds.")
         case _:
             assert_never(verdict)
@@ -170,6 +175,19 @@ def _print_unchecked(unchecked: tuple[Unchecked, ...]) -> None:
     for one in unchecked:
         how = f"It can be asked by {', '.join(one.kinds)}." if one.kinds else "It cannot be asked by any kind."
         RESULTS.print(f"Not checked: {one.dataset}. {how}", markup=False)
+
+
+def print_windows(windows: Iterable[Window], now: datetime) -> None:
+    """Print windows of maintenance, one a line: id, from, until, and what it is now."""
+    for window in windows:
+        if window.cancelled:
+            what = "cancelled"
+        elif window.holds(now):
+            what = "under way"
+        else:
+            what = "over" if window.ends <= now else "planned"
+        times = f"{window.begins:%Y-%m-%dT%H:%M:%SZ} {window.ends:%Y-%m-%dT%H:%M:%SZ}"
+        RESULTS.print(f"{window.name} {times} {what}", markup=False)
 
 
 def print_report(report: Report) -> None:

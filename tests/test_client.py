@@ -687,6 +687,60 @@ def test_retry_after_may_be_a_date(client: Client, service: FaultyService) -> No
     assert 590 < verdict.retry_after <= 601
 
 
+NOTICE = {"type": "urn:breachcheck:problem:maintenance", "status": 503, "until": "2026-12-01T04:00:00Z"}
+
+
+def closing(body: object, media_type: str = "application/problem+json", code: int = 503) -> Fault:
+    octets = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return lambda _: Answer(octets, media_type, code, {"Retry-After": "60"})
+
+
+@pytest.mark.parametrize("what", WHATS)
+def test_maintenance_is_told_with_its_end(client: Client, service: FaultyService, what: What) -> None:
+    until = datetime(2026, 12, 1, 4, tzinfo=UTC)
+    for fault in (closing(NOTICE), closing({**NOTICE, "detail": "x"}, "Application/problem+JSON; charset=utf-8")):
+        service.faults = {what: fault}
+        assert client.check(*MEMBER) == Undetermined(R.MAINTENANCE, "HTTP 503", 60, until)
+    service.faults = {}
+    assert client.check(*MEMBER) == VERDICTS[MEMBER]
+
+
+NO_NOTICES: dict[str, Fault] = {
+    "empty": closing(b""),
+    "not JSON": closing(b"{"),
+    "a list": closing([NOTICE]),
+    "null": closing(None),
+    "without an end": closing({"type": NOTICE["type"]}),
+    "with an end that is null": closing({**NOTICE, "until": None}),
+    "with an end that is a day": closing({**NOTICE, "until": "2026-12-01"}),
+    "with an end that is not": closing({**NOTICE, "until": "2026-02-30T04:00:00Z"}),
+    "of another type": closing({**NOTICE, "type": "about:blank"}),
+    "with a number that is none": closing(b'{"x":NaN,' + json.dumps(NOTICE).encode()[1:]),
+    "too long": closing({**NOTICE, "detail": "x" * 2048}),
+    "of another media type": closing(NOTICE, "application/json"),
+}
+
+
+@pytest.mark.parametrize("case", NO_NOTICES)
+def test_a_503_is_maintenance_only_if_it_says_so_until_when(client: Client, service: FaultyService, case: str) -> None:
+    for what in WHATS:
+        service.faults = {what: NO_NOTICES[case]}
+        assert client.check(*MEMBER) == Undetermined(R.UNAVAILABLE, "HTTP 503", 60)
+
+
+@pytest.mark.parametrize("what", WHATS)
+def test_a_notice_that_breaks_off_or_stalls_is_no_notice(service: FaultyService, steward: Steward, what: What) -> None:
+    notice = Answer(json.dumps(NOTICE).encode(), "application/problem+json", 503, {"Retry-After": "60"})
+    for script in ([notice.wire[:-9]], [notice.wire[:-9], Pause(60)], [notice.wire[:-9], f.Reset()]):
+        service.faults = {what: lambda _, script=script: script}  # type: ignore[misc]  # a default binds early
+        with Client(service.url, publisher_key=steward.publisher_key, timeout=2) as client:
+            assert client.check(*MEMBER) == Undetermined(R.UNAVAILABLE, "HTTP 503", 60)
+    for code, reason in ((500, R.SERVER_ERROR), (200, R.NOT_THE_SERVICE), (429, R.RATE_LIMITED)):
+        service.faults = {what: closing(NOTICE, code=code)}
+        with Client(service.url, publisher_key=steward.publisher_key, timeout=5) as client:
+            assert reason_of(client.check(*MEMBER)) == reason
+
+
 def test_a_strangers_words_are_not_shown(client: Client, service: FaultyService) -> None:
     for what in WHATS:
         service.faults = {what: f.status(503)}

@@ -30,8 +30,9 @@ def test_every_setting_has_its_variable(monkeypatch: pytest.MonkeyPatch) -> None
         "RELEASES": "/r", "KEYS": "/k", "PUBLISHER_KEY": "/p", "HOST": "::1", "PORT": "0", "ROLE": "buckets",
         "ALLOW_TESTING_PARAMETERS": "1",
         "DAILY_CAP": "7", "ADDRESS_CAP": "0", "TRUSTED_PROXIES": "10.0.0.1, 10.1.0.0/16,::1", "MAX_CONNECTIONS": "99",
-        "KEEP_ALIVE": "1", "REQUEST_TIMEOUT": "2", "STOP_TIMEOUT": "3", "LOG_LEVEL": "debug",
+        "KEEP_ALIVE": "1", "REQUEST_TIMEOUT": "2", "STOP_TIMEOUT": "3", "LOG_LEVEL": "debug", "MAINTENANCE": "/m",
         "SELF_CHECK_INTERVAL": "4", "SELF_CHECK_URL": "http://[::1]:5", "RELEASE_INTERVAL": "6", "RELEASE_GRACE": "0",
+        "INCIDENTS": "/i",
     }.items():  # fmt: skip
         monkeypatch.setenv(f"BREACHCHECK_{name}", text)
     assert load().model_dump() == {
@@ -39,6 +40,7 @@ def test_every_setting_has_its_variable(monkeypatch: pytest.MonkeyPatch) -> None
         "role": Role.BUCKETS, "allow_testing_parameters": True, "daily_cap": 7, "address_cap": 0,
         "trusted_proxies": ("10.0.0.1", "10.1.0.0/16", "::1"), "max_connections": 99, "keep_alive": 1,
         "request_timeout": 2, "stop_timeout": 3, "log_level": "debug",
+        "maintenance": Path("/m"), "incidents": Path("/i"),
         "self_check_interval": 4, "self_check_url": "http://[::1]:5", "release_interval": 6, "release_grace": 0,
     }  # fmt: skip
 

@@ -41,7 +41,8 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", sorted(set(re.findall(r"breachcheck ((?:keys |release )?[a-z]+) --", README.read_text("utf-8"))))
+    "command",
+    sorted(set(re.findall(r"breachcheck ((?:keys |release |maintenance )?[a-z]+) --", README.read_text("utf-8")))),
 )
 def test_every_option_in_the_readme_exists(command: str) -> None:
     known = run(*command.split(), "--help").stdout

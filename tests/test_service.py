@@ -758,8 +758,8 @@ def test_openapi_describes_every_route_with_its_refusals(full: Process) -> None:
             examples = response.get("content", {}).get("application/problem+json", {}).get("examples", {})
             assert all(str(example["value"]["status"]) == status for example in examples.values())
     described = document["paths"]["/v1/evaluate"]["post"]["responses"]
-    assert set(described) == {"200", "400", "404", "413", "415", "429", "500"}
-    assert "Retry-After" in described["429"]["headers"]
+    assert set(described) == {"200", "400", "404", "413", "415", "429", "500", "503"}
+    assert "Retry-After" in described["429"]["headers"] and "Retry-After" in described["503"]["headers"]
 
 
 def test_the_example_of_openapi_is_the_vector_of_the_rfc(full: Process) -> None:

@@ -37,6 +37,7 @@ OURS: Final = (
     "entries",
     "evaluation",
     "identifiers",
+    "maintenance",
     "manifest",
     "pages",
     "slow_hash",
@@ -49,7 +50,7 @@ def load(name: str) -> Vector:
 
 
 RFC_9497, RFC_9162, RFC_9496, RFC_9106 = map(load, ("rfc9497", "rfc9162", "ristretto255", "argon2id"))
-CANARIES, CHECKS, ENCODING, ENTRIES, EVALUATION, IDENTIFIERS, MANIFEST, PAGES, SLOW_HASH = map(load, OURS)
+CANARIES, CHECKS, ENCODING, ENTRIES, EVALUATION, IDENTIFIERS, MAINTENANCE, MANIFEST, PAGES, SLOW_HASH = map(load, OURS)
 
 
 def each(vectors: Sequence[Vector], *parts: str) -> pytest.MarkDecorator:
@@ -236,6 +237,17 @@ def test_evaluation(vector: Vector) -> None:
     assert oprf.verify_proof(pk, blinded, evaluated, proof)
     outputs = [oprf.finalize(*one) for one in zip(inputs, blinds, evaluated, strict=True)]
     assert outputs == each_octets(vector["outputs"])
+
+
+@each(MAINTENANCE["notices"])
+def test_a_notice_of_maintenance(vector: Vector) -> None:
+    notice = messages.read_maintenance(octets(vector["body"]))
+    assert notice and f"{notice.until:%Y-%m-%dT%H:%M:%SZ}" == vector["until"]
+
+
+@each(MAINTENANCE["others"])
+def test_what_is_no_notice_of_maintenance(vector: Vector) -> None:
+    assert messages.read_maintenance(octets(vector["body"])) is None
 
 
 @each(EVALUATION["bad_responses"])

@@ -118,5 +118,6 @@ class Client:
 def _undetermined(error: ProtocolError | TransportError | ReleaseError) -> Undetermined:
     # A word that is not the protocol's comes from a fault of this client, whatever the service did.
     reason = _REASONS.get(error.reason, Reason.CLIENT_FAULT)
-    retry_after = error.retry_after if isinstance(error, TransportError) else None
-    return Undetermined(reason, error.detail, retry_after)
+    if isinstance(error, TransportError):
+        return Undetermined(reason, error.detail, error.retry_after, error.until)
+    return Undetermined(reason, error.detail)

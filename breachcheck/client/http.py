@@ -29,7 +29,13 @@ from urllib3.util import Timeout, parse_url
 from breachcheck.client.transport import Deadline
 from breachcheck.errors import InputError, TransportError
 from breachcheck.exposure import Reason
-from breachcheck.protocol.messages import MAX_EVALUATION_LENGTH
+from breachcheck.protocol.messages import (
+    MAX_EVALUATION_LENGTH,
+    MAX_PROBLEM_LENGTH,
+    PROBLEM,
+    MaintenanceProblem,
+    read_maintenance,
+)
 from breachcheck.protocol.parameters import MAX_MANIFEST_LENGTH
 
 _OCTETS: Final = "application/octet-stream"
@@ -324,6 +330,8 @@ def _receive(response: urllib3.BaseHTTPResponse, request: _Request) -> bytes:
         return request.known
     if response.status != 200:
         retry_after = _retry_after(response) if response.status in (429, 503) else None
+        if response.status == 503 and (notice := _maintenance(response)):
+            raise TransportError(Reason.MAINTENANCE, "HTTP 503", retry_after, notice.until)
         raise TransportError(_reason_of(response.status), f"HTTP {response.status}", retry_after)
     if _header(response, "Content-Type").partition(";")[0].strip().lower() != request.accept:
         raise TransportError(Reason.NOT_THE_SERVICE, "another content type")
@@ -341,6 +349,17 @@ def _receive(response: urllib3.BaseHTTPResponse, request: _Request) -> bytes:
     if request.exactly and len(body) != request.limit:
         raise TransportError(Reason.BUCKET_LENGTH, f"{len(body)} bytes, not {request.limit}")
     return body
+
+
+def _maintenance(response: urllib3.BaseHTTPResponse) -> MaintenanceProblem | None:
+    # The one answer beside a 200 whose body is read: it makes no verdict, and only tells until when there is none.
+    if _header(response, "Content-Type").partition(";")[0].strip().lower() != PROBLEM:
+        return None
+    try:
+        body = response.read(MAX_PROBLEM_LENGTH + 1)
+    except (exceptions.HTTPError, OSError, http.client.HTTPException):
+        return None
+    return read_maintenance(body)
 
 
 def _header(response: urllib3.BaseHTTPResponse, name: str) -> str:

@@ -1,14 +1,19 @@
-"""The two messages of an evaluation, as JSON (PROTOCOL.md §5). Octets are written as lower-case hexadecimal."""
+"""The messages in JSON: the two of an evaluation (PROTOCOL.md §5) and the notice of maintenance (§10.1).
+
+Octets are written as lower-case hexadecimal.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import from_json
 
 from breachcheck.errors import ProtocolError
 from breachcheck.protocol import oprf
+from breachcheck.protocol.manifest import Time
 from breachcheck.protocol.parameters import MAX_BATCH
 
 _Element = Annotated[str, StringConstraints(pattern=rf"^[0-9a-f]{{{2 * oprf.ELEMENT_LENGTH}}}$")]
@@ -16,6 +21,10 @@ _Proof = Annotated[str, StringConstraints(pattern=rf"^[0-9a-f]{{{2 * oprf.PROOF_
 _Elements = Annotated[tuple[_Element, ...], Field(min_length=1, max_length=MAX_BATCH)]
 
 MAX_EVALUATION_LENGTH = 2048  # bytes: either message with eight elements, and room for white space
+
+
+PROBLEM: Final = "application/problem+json"
+MAX_PROBLEM_LENGTH: Final = 2048  # bytes; a longer one is not read
 
 
 class EvaluateRequest(BaseModel):
@@ -77,3 +86,22 @@ def decode_response(body: bytes) -> tuple[list[bytes], bytes]:
     except ValidationError:
         raise ProtocolError("evaluate_response") from None
     return [bytes.fromhex(element) for element in response.elements], bytes.fromhex(response.proof)
+
+
+class MaintenanceProblem(BaseModel):
+    """The members that a client reads of the problem with which a service says that it is under maintenance."""
+
+    model_config = ConfigDict(frozen=True, strict=True)  # a problem may have members that nobody knows (RFC 9457 §3.2)
+
+    type: Literal["urn:breachcheck:problem:maintenance"]
+    until: Time
+
+
+def read_maintenance(body: bytes) -> MaintenanceProblem | None:
+    """Return the notice of maintenance in the body of a 503; None if it is none."""
+    if len(body) > MAX_PROBLEM_LENGTH:
+        return None
+    try:
+        return MaintenanceProblem.model_validate(from_json(body, allow_inf_nan=False))
+    except ValueError:  # not JSON, or, as a ValidationError, another problem
+        return None

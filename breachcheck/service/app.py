@@ -18,6 +18,7 @@ from breachcheck.protocol.messages import EvaluateRequest
 from breachcheck.protocol.server import Evaluator
 from breachcheck.service import api, evaluator, problems, status
 from breachcheck.service.answers import NO_STORE, Answer, Headers, Lane
+from breachcheck.service.notices import Gate, closes
 from breachcheck.service.state import Shelf, State
 from breachcheck.store.reader import Release
 
@@ -106,8 +107,11 @@ class Service(FastAPI):
         """Return the OpenAPI document."""
         document = super().openapi()
         schemas = document["components"]["schemas"]
-        for operation in (one for path in document["paths"].values() for one in path.values()):
-            operation["responses"].pop("422", None)  # FastAPI's own; here such a path is a 404
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                operation["responses"].pop("422", None)  # FastAPI's own; here such a path is a 404
+                if closes(path):
+                    operation["responses"]["503"] = problems.documented("maintenance")[503]
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         schemas["Problem"] = problems.SCHEMA
@@ -146,11 +150,14 @@ def create_app(
     for router in (*express, api.breaches(state), status.operations(state)):
         app.include_router(router)
     if state.shelf:
-        pages = web.Pages(lambda: state.shelf.manifest if state.shelf else None, publisher_key, state.reasons)
+        pages = web.Pages(
+            lambda: state.shelf.manifest if state.shelf else None, publisher_key, state.reasons, state.notices.board
+        )
         app.include_router(pages)
         app.add_exception_handler(404, _stray(pages))
     app.add_api_route("/openapi.json", _description(app), include_in_schema=False)
     app.add_middleware(Lane, routes=[route for router in express for route in router.routes])
+    app.add_middleware(Gate, notices=state.notices)  # outside of the lane
     return app
 
 

@@ -129,6 +129,10 @@ class Ration:
             self._by_address.hit(self._address_cap, address, cost=cost)
         self._in_all.hit(self._daily_cap, cost=cost)
 
+    def spent(self) -> bool:
+        """Return whether nobody can be answered any more today."""
+        return self._clock() // DAY == self._day and not self._in_all.test(self._daily_cap)
+
 
 def _retry_after(second: float) -> dict[str, str]:
     return {"retry-after": str(max(1, math.ceil(DAY - second)))}

@@ -90,6 +90,12 @@ TABLE: Final[Mapping[str, Problem]] = {
             "The whole service has reached its daily limit. Wait as long as Retry-After says: this is not a result.",
         ),
         Problem(
+            "maintenance",
+            503,
+            "Planned maintenance",
+            "Nothing can be checked before the time in `until`. See /v1/status and /status. This is not a result.",
+        ),
+        Problem(
             "page_damaged", 500, "The bucket is damaged", "The bucket is not what was published. This is not a result."
         ),
         INTERNAL,
@@ -106,10 +112,12 @@ class RefusedError(BreachcheckError):
         self.headers = headers
 
 
-def render(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """Return the answer for a problem; no cache may keep it."""
+def render(
+    problem: Problem, headers: Mapping[str, str] | None = None, members: Mapping[str, str] | None = None
+) -> Response:
+    """Return the answer for a problem, with further members where it has any; no cache may keep it."""
     return Response(
-        json.dumps(problem.document).encode(),
+        json.dumps({**problem.document, **(members or {})}).encode(),
         problem.status,
         {"cache-control": "no-store", **(headers or {})},
         MEDIA_TYPE,
@@ -159,6 +167,11 @@ SCHEMA: Final[dict[str, Any]] = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
+        "until": {
+            "type": "string",
+            "format": "date-time",
+            "description": "When maintenance ends; of `maintenance` alone",
+        },
     },
     "required": ["type", "title", "status", "detail"],
 }
@@ -177,7 +190,7 @@ def documented(*words: str) -> dict[int | str, dict[str, Any]]:
             {
                 "description": problem.title,
                 "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}},
-                **({"headers": _RETRY_AFTER} if problem.status == 429 else {}),
+                **({"headers": _RETRY_AFTER} if problem.status in (429, 503) else {}),
             },
         )
         response["content"][MEDIA_TYPE]["examples"][word] = {"summary": problem.title, "value": problem.document}

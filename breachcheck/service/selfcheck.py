@@ -112,6 +112,8 @@ class SelfCheck:
             with contextlib.closing(HttpTransport(self._url, connect=_CONNECT, answer=_ANSWER)) as transport:
                 self._walk(transport, Deadline.after(_WHOLE))
         except (ProtocolError, TransportError) as error:
+            if error.reason == Reason.MAINTENANCE:
+                return self._reason  # closed, as announced: what was found before still stands
             return str(error.reason)
         except _FalseAnswerError as error:
             return str(error)

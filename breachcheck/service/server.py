@@ -28,6 +28,7 @@ from breachcheck.service.app import SECURITY, create_app
 from breachcheck.service.problems import HTTP_REQUEST, MEDIA_TYPE
 from breachcheck.service.releases import Follower, open_served
 from breachcheck.service.selfcheck import SelfCheck
+from breachcheck.service.watch import Watch
 from breachcheck.store.reader import Release
 
 _LOG: Final = logging.getLogger(__name__)
@@ -347,7 +348,7 @@ def serve(settings: Settings) -> None:
             check = SelfCheck(state, _reached(host, port), publisher_key)
             await check.once()
             follower = [Follower(state, publisher_key, check.soon).run()] if release else []
-            return [check.run(), *follower]
+            return [check.run(), Watch(state).stand(), *follower]
 
         config = uvicorn.Config(
             app,

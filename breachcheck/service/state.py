@@ -15,6 +15,7 @@ from breachcheck.protocol.client import CLOCK_SKEW
 from breachcheck.protocol.server import Evaluator
 from breachcheck.service.answers import IMMUTABLE, OCTETS, REVALIDATED, Headers, length
 from breachcheck.service.limits import Ration
+from breachcheck.service.notices import Notices
 from breachcheck.store.reader import Release
 
 
@@ -108,6 +109,7 @@ class State:
         self.clock = clock
         self.ration = Ration(settings.daily_cap, settings.address_cap, clock)
         self.counts = Counts()
+        self.notices = Notices(clock, settings.maintenance, settings.incidents)
         self.own_elements: set[bytes] = set()
         self.self_check: Callable[[], str | None] | None = None
         self._retired: list[tuple[float, Shelf]] = []

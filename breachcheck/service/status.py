@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal, Self
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from breachcheck.config import Role
+from breachcheck.notices import incidents, plan
+from breachcheck.service.notices import STATUS
 from breachcheck.service.problems import documented
 from breachcheck.service.state import State
+
+MAINTENANCE: Final = "maintenance"  # the reason why the service is not ready in a window
 
 
 class Alive(BaseModel):
@@ -34,6 +38,40 @@ class Ready(BaseModel):
     )
 
 
+class Window(BaseModel):
+    """A time of maintenance, in which nothing can be checked."""
+
+    id: str
+    begins: datetime
+    ends: datetime = Field(description="The first moment after it")
+    message: Mapping[str, str] = Field(description="Why, by language")
+    cancelled: datetime | None
+
+    @classmethod
+    def of(cls, window: plan.Window) -> Self:
+        """Return the published form of a plan's window."""
+        return cls(
+            id=window.name,
+            begins=window.begins,
+            ends=window.ends,
+            message=window.message,
+            cancelled=window.cancelled,
+        )
+
+
+class Incident(BaseModel):
+    """A trouble that nobody planned."""
+
+    name: str = Field(examples=["release_expired"])
+    began: datetime
+    ended: datetime | None = Field(description="null while it lasts")
+
+    @classmethod
+    def of(cls, incident: incidents.Incident) -> Self:
+        """Return the published form of an incident."""
+        return cls(name=incident.name, began=incident.began, ended=incident.ended)
+
+
 class Status(BaseModel):
     """What is served."""
 
@@ -44,6 +82,11 @@ class Status(BaseModel):
     created: datetime | None
     valid_until: datetime | None = Field(description="Clients refuse the release after this time")
     parameters: str | None = Field(description="Parameter set of the slow hash", examples=["standard", "testing-only"])
+    maintenance: Window | None = Field(description="The maintenance that is under way")
+    planned: list[Window] = Field(description="Maintenance to come, earliest first")
+    incidents: list[Incident] = Field(
+        description="Troubles that last, and then those of the last 90 days, latest first"
+    )
 
 
 def operations(state: State) -> APIRouter:
@@ -62,7 +105,7 @@ def operations(state: State) -> APIRouter:
     )
     async def readyz(response: Response) -> Ready:
         """Send no one here while this answers 503."""
-        reasons = state.reasons()
+        reasons = _reasons(state)
         response.status_code = 503 if reasons else 200
         return Ready(
             ready=not reasons,
@@ -72,11 +115,12 @@ def operations(state: State) -> APIRouter:
             self_check=state.self_check() if state.self_check else None,
         )
 
-    @router.get("/v1/status", summary="What is served", responses=documented())
+    @router.get(STATUS, summary="What is served", responses=documented())
     async def status() -> Status:
-        """The release, how long it is current, and whether anything is wrong."""
+        """The release, how long it is current, whether anything is wrong, and what is planned."""
         manifest = state.shelf.manifest if state.shelf else None
-        reasons = state.reasons()
+        reasons = _reasons(state)
+        board = state.notices.board()
         return Status(
             role=state.settings.role,
             healthy=not reasons,
@@ -85,6 +129,9 @@ def operations(state: State) -> APIRouter:
             created=manifest.created if manifest else None,
             valid_until=manifest.valid_until if manifest else None,
             parameters=manifest.slow_hash.name if manifest else None,
+            maintenance=Window.of(board.current) if board.current else None,
+            planned=[Window.of(window) for window in board.planned],
+            incidents=[Incident.of(one) for one in (*board.troubles, *board.past)],
         )
 
     @router.get(
@@ -101,6 +148,10 @@ def operations(state: State) -> APIRouter:
         return Response("\n".join(_metrics(state)) + "\n", media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return router
+
+
+def _reasons(state: State) -> list[str]:
+    return [*([MAINTENANCE] if state.notices.current() else []), *state.reasons()]
 
 
 def _metrics(state: State) -> Iterator[str]:
@@ -125,11 +176,19 @@ def _metrics(state: State) -> Iterator[str]:
         ("evaluations", "Evaluations answered, those of the self-check aside.", counts.evaluations),
         ("elements", "Elements evaluated, those of the self-check aside.", counts.elements),
         ("damaged_pages", "Pages that were not what was published.", counts.damaged_pages),
+        ("incidents", "Incidents that began since the process did.", state.notices.incidents.begun),
     ):
         yield f"# HELP breachcheck_{name}_total {text}"
         yield f"# TYPE breachcheck_{name}_total counter"
         yield f"breachcheck_{name}_total {total}"
-    gauges = [("ready", "1 if a check can be made here now.", int(not state.reasons()))]
+    board = state.notices.board()
+    gauges = [
+        ("ready", "1 if a check can be made here now.", int(not _reasons(state))),
+        ("incidents_open", "Incidents that last.", len(board.troubles)),
+        ("maintenance", "1 while planned maintenance is under way.", int(board.current is not None)),
+        ("maintenance_planned", "Windows of maintenance to come.", len(board.planned)),
+        ("maintenance_plan_readable", "0 while the plan's file cannot be used.", int(state.notices.readable)),
+    ]
     if state.self_check:
         gauges.append(("self_check", "1 if the last self-check passed.", int(state.self_check() is None)))
     if state.shelf:

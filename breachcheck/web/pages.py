@@ -2,6 +2,7 @@
 
 /  /files  /advice  /protection  /status     in the language that the browser asks for
 /ar/  /ar/files  ...                         in this one
+/status.atom  /status.ics  /ar/status.atom ...  the status as feeds
 /static/NAME.DIGEST.EXTENSION                style, icon and scripts, for ever
 anything else that a person may have typed   says so, in a language of theirs
 """
@@ -13,21 +14,22 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Final
 
-from babel.dates import format_date, format_skeleton
 from babel.numbers import format_decimal
 from fastapi import APIRouter
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import Response
 
+from breachcheck.notices.board import Board
 from breachcheck.protocol.manifest import Dataset, Manifest
 from breachcheck.protocol.parameters import TESTING_ONLY
-from breachcheck.web import words
+from breachcheck.web import feeds, notices, words
 from breachcheck.web.assets import ICON, SCRIPT, STYLE, WORKER, Asset, read_assets
 from breachcheck.web.languages import Language, discover, negotiate
+from breachcheck.web.texts import Moment, Said, day, said
 from breachcheck.web.words import N_
 
 CHECK: Final = "check"
@@ -39,14 +41,10 @@ PAGES: Final[Mapping[str, str]] = {
     "protection": N_("How this protects you"),
     "status": N_("Is the service working?"),
 }
-TROUBLES: Final[Mapping[str, str]] = {
-    "release_expired": N_("The list of files is out of date. Those who publish it have to renew it."),
-    "release_not_yet_valid": N_("The list of files is dated in the future: a clock is wrong."),
-    "page_damaged": N_("A part of the files is damaged. It has to be replaced."),
-    "self_check": N_("The service checked itself with invented numbers, and did not get the right answers."),
-    "evaluator_key": N_("The service does not have the key that belongs to the list of files."),
+FEEDS: Final[Mapping[str, str]] = {
+    "status.atom": "application/atom+xml",
+    "status.ics": "text/calendar",
 }
-_OTHER_TROUBLE: Final = N_("The service has found a fault of its own.")
 
 # Only this service's own files; nothing inline; a text becomes code nowhere but as the address of the one worker.
 CONTENT_SECURITY_POLICY: Final = "; ".join(
@@ -84,31 +82,10 @@ _NO_STORE: Final = "no-store"  # the page on which something is typed is kept no
 
 _MAX_TITLE: Final = 120  # characters; whatever is longer was not meant to be read
 _MAX_NOTE: Final = 600
-# Controls, and what turns the direction of a text or hides in it.
-_UNPRINTABLE: Final = re.compile(
-    "[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]+"
-)
-
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 # --- What templates are given -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A text of the manifest and the language it is in, or None where nobody said."""
-
-    text: str
-    tag: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A date in words and, if it is one, for machines."""
-
-    text: str
-    iso: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,37 +139,14 @@ def anchor(name: str) -> str:
     return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def _said(texts: Mapping[str, str], language: Language, most: int, otherwise: str = "") -> Said:
-    # A manifest may be well signed, and yet hold anything.
-    for tag in (*language.preferred, *sorted(texts)):
-        text = _UNPRINTABLE.sub(" ", texts.get(tag, "")).strip()
-        if text:
-            return Said(text if len(text) <= most else f"{text[: most - 1]}…", tag)
-    return Said(otherwise, None)
-
-
-def _moment(iso: str, language: Language) -> Moment:
-    try:
-        match [int(part) for part in iso.split("-")]:
-            case [year, month]:
-                text = format_skeleton("yMMMM", date(year, month, 1), locale=language.locale)
-            case [year, month, day]:
-                text = format_date(date(year, month, day), "long", language.locale)
-            case _:
-                text = iso
-    except ValueError:  # the manifest's pattern lets the 31st of February pass
-        return Moment(iso, "")
-    return Moment(text, iso)
-
-
 def _dataset(dataset: Dataset, language: Language) -> DatasetView:
     unread = dataset.rows_read - dataset.rows_accepted
     return DatasetView(
         anchor=f"file-{dataset.name}",
-        title=_said(dataset.title, language, _MAX_TITLE, dataset.name),
-        date=_moment(dataset.date, language) if dataset.date else None,
-        source_note=_said(dataset.source_note, language, _MAX_NOTE),
-        authenticity_note=_said(dataset.authenticity_note, language, _MAX_NOTE),
+        title=said(dataset.title, language, _MAX_TITLE, dataset.name),
+        date=day(dataset.date, language) if dataset.date else None,
+        source_note=said(dataset.source_note, language, _MAX_NOTE),
+        authenticity_note=said(dataset.authenticity_note, language, _MAX_NOTE),
         fields=dataset.fields,
         kinds=tuple(sorted(dataset.kinds, key=_order)),
         rows_read=format_decimal(dataset.rows_read, locale=language.locale),
@@ -207,7 +161,7 @@ def _dataset(dataset: Dataset, language: Language) -> DatasetView:
 
 def _release(manifest: Manifest, language: Language) -> ReleaseView:
     def moment(of: datetime) -> Moment:
-        return _moment(of.date().isoformat(), language)
+        return day(of.date().isoformat(), language)
 
     asked = [kind for kind in words.KINDS if any(kind in dataset.kinds for dataset in manifest.datasets)]
     tables = [table for kind in words.KINDS if (table := manifest.table(kind))]
@@ -220,8 +174,8 @@ def _release(manifest: Manifest, language: Language) -> ReleaseView:
             WithdrawalView(
                 anchor=f"file-{one.name}",
                 name=one.name,
-                date=_moment(one.date, language),
-                reason=_said(one.reason, language, _MAX_NOTE),
+                date=day(one.date, language),
+                reason=said(one.reason, language, _MAX_NOTE),
             )
             for one in manifest.withdrawn
         ),
@@ -234,41 +188,50 @@ def _release(manifest: Manifest, language: Language) -> ReleaseView:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rendered:
+class _Shown:
     manifest: Manifest | None
     troubles: tuple[str, ...]
+    board: Board
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    shown: _Shown
     content: bytes
     gzipped: bytes
     etag: str
 
 
 class _Site:
-    """All pages in all languages. Each is rendered when it is first asked for, and anew for a new release or fault."""
+    """All pages and feeds in all languages, rendered when first asked for, and anew when what they show has changed."""
 
     def __init__(
         self,
         manifest: Callable[[], Manifest | None],
         publisher_key: bytes | None,
         troubles: Callable[[], Sequence[str]],
+        board: Callable[[], Board],
     ) -> None:
         self.languages = discover()
         self.assets = read_assets()
         self._manifest = manifest
         self._publisher_key = publisher_key
         self._troubles = troubles
+        self._board = board
         self._templates = {tag: _templates(language) for tag, language in self.languages.items()}
         self._rendered: dict[tuple[str, str], _Rendered] = {}
 
     def page(self, page: str, tag: str) -> _Rendered:
-        """Return a page in a language."""
-        manifest, troubles = self._manifest(), tuple(self._troubles())
+        """Return a page or feed in a language."""
+        board = self._board()
+        # In maintenance what is wrong is being worked on: until when is all that a person needs to know.
+        shown = _Shown(self._manifest(), () if board.current else tuple(self._troubles()), board)
         known = self._rendered.get((page, tag))
-        if known and known.manifest is manifest and known.troubles == troubles:
+        if known and known.shown.manifest is shown.manifest and known.shown == shown:
             return known
-        content = self._render(page, self.languages[tag], manifest, troubles).encode()
+        content = self._content(page, self.languages[tag], shown)
         rendered = _Rendered(
-            manifest,
-            troubles,
+            shown,
             content,
             gzip.compress(content, 9, mtime=0),
             hashlib.sha256(content).hexdigest()[:32],
@@ -276,7 +239,17 @@ class _Site:
         self._rendered[page, tag] = rendered
         return rendered
 
-    def _render(self, page: str, language: Language, manifest: Manifest | None, troubles: Sequence[str]) -> str:
+    def _content(self, page: str, language: Language, shown: _Shown) -> bytes:
+        match page:
+            case "status.atom":
+                return feeds.atom(shown.board, language, self._publisher_key)
+            case "status.ics":
+                return feeds.calendar(shown.board, language, self._publisher_key)
+            case _:
+                return self._render(page, language, shown).encode()
+
+    def _render(self, page: str, language: Language, shown: _Shown) -> str:
+        manifest = shown.manifest
         release = _release(manifest, language) if manifest else None
         # Without the publisher's key nothing that the service says could be verified: then there is no check.
         script, worker = (self.assets.get(name) if self._publisher_key else None for name in (SCRIPT, WORKER))
@@ -303,7 +276,9 @@ class _Site:
                 kinds=release.kinds if release else words.HOME,
                 advised=[field for field in words.FIELDS if field in present] or list(words.FIELDS),
                 testing=manifest is not None and manifest.parameters == TESTING_ONLY,
-                troubles=[translate(TROUBLES.get(trouble, _OTHER_TROUBLE)) for trouble in troubles],
+                troubles=[notices.trouble(name, language) for name in shown.troubles],
+                notices=notices.view(shown.board, language),
+                closed=shown.board.current is not None or bool(shown.troubles),
             )
         )
 
@@ -333,7 +308,7 @@ def _accepts(request: Request, coding: str) -> bool:
 
 def _page_endpoint(site: _Site, page: str, tag: str | None) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        headers = dict(_PAGE)
+        headers = dict(_COMMON if page in FEEDS else _PAGE)
         chosen = tag
         if chosen is None:
             chosen = negotiate(request.headers.get("accept-language", ""), tuple(site.languages))
@@ -353,7 +328,9 @@ def _page_endpoint(site: _Site, page: str, tag: str | None) -> Endpoint:
                 return Response(status_code=304, headers=headers)
         if gzipped:
             headers["content-encoding"] = "gzip"
-        return Response(rendered.gzipped if gzipped else rendered.content, headers=headers, media_type="text/html")
+        return Response(
+            rendered.gzipped if gzipped else rendered.content, headers=headers, media_type=FEEDS.get(page, "text/html")
+        )
 
     return endpoint
 
@@ -379,7 +356,7 @@ def _asset_endpoint(asset: Asset) -> Endpoint:
 
 
 def _paths(languages: Mapping[str, Language]) -> Iterator[tuple[str, str, str | None]]:
-    for page in PAGES:
+    for page in (*PAGES, *FEEDS):
         name = "" if page == CHECK else page
         yield f"/{name}", page, None
         for tag in languages:
@@ -396,15 +373,16 @@ class Pages(APIRouter):
         manifest: Callable[[], Manifest | None],
         publisher_key: bytes | None,
         troubles: Callable[[], Sequence[str]] = list,
+        board: Callable[[], Board] = Board,
     ) -> None:
         """Make the routes.
 
         `manifest` returns the manifest of the release that is served, or None if none is; `publisher_key` is the
         32-byte key that the browser checks it with, and without which the pages offer no check; `troubles` returns the
-        words for why the service must not be used now.
+        words for why the service must not be used now; `board` returns what is to be told of maintenance and incidents.
         """
         super().__init__()
-        self._site = site = _Site(manifest, publisher_key, troubles)
+        self._site = site = _Site(manifest, publisher_key, troubles, board)
         for path, page, tag in _paths(site.languages):
             self.add_route(path, _page_endpoint(site, page, tag), methods=["GET"], include_in_schema=False)
             if not path.endswith("/") and path.count("/") + (tag is None) > 1:

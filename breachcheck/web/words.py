@@ -262,6 +262,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "again": N_("Please check again."),
     "connection": N_("Look whether you are connected to the Internet, then check again."),
     "later": N_("The fault is ours, not yours. Please come back later and check again."),
+    "maintenance": N_("Please come back when the maintenance is over, and check again."),
     "wait": N_("Please wait, then check again. Many people may share your connection: it is nothing that you did."),
     "network": N_("On a public Wi-Fi, first open its welcome page, or use mobile data. Then check again."),
     "distrust": N_(
@@ -297,6 +298,7 @@ REASONS: Final[Mapping[Reason, Cause]] = {
     Reason.CONNECTION_CLOSED: Cause(N_("The connection broke off before the answer was whole."), "connection"),
     Reason.RATE_LIMITED: Cause(N_("Too many checks were made today."), "wait"),
     Reason.UNAVAILABLE: Cause(N_("The service is not available now."), "later"),
+    Reason.MAINTENANCE: Cause(N_("The service is closed for maintenance that was announced."), "maintenance"),
     Reason.MISSING: Cause(N_("The service does not have what it announced."), "later"),
     Reason.REFUSED: Cause(N_("The service refused the question."), "reload"),
     Reason.SERVER_ERROR: Cause(N_("The service failed."), "later"),

@@ -113,7 +113,7 @@ function isOutdated(error) {
  * @returns {Verdict}
  */
 function verdictOf(error) {
-  if (error instanceof TransportError) return undetermined(error.reason, error.retry_after);
+  if (error instanceof TransportError) return undetermined(error.reason, error.retry_after, error.until);
   if (error instanceof ProtocolError) return undetermined(error.reason);
   return undetermined('client_fault');
 }

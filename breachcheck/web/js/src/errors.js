@@ -23,15 +23,17 @@ export class ProtocolError extends Error {
   }
 }
 
-/** The network's fault. PROTOCOL §9.5. */
+/** The network's fault, or maintenance. PROTOCOL §9.5. */
 export class TransportError extends Error {
   /**
    * @param {Reason} reason
    * @param {number | null} [retry_after] seconds the service asked to wait
+   * @param {string | null} [until] when its maintenance ends
    */
-  constructor(reason, retry_after = null) {
+  constructor(reason, retry_after = null, until = null) {
     super(reason);
     this.reason = reason;
     this.retry_after = retry_after;
+    this.until = until;
   }
 }

@@ -179,7 +179,7 @@ function parse(text) {
  * @param {string} text
  * @returns {number | null}
  */
-function seconds(text) {
+export function seconds(text) {
   if (!/^[2-9][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/.test(text)) return null;
   const time = new Date(text);
   // Written back it is another text if there is no such day or hour.

@@ -1,13 +1,14 @@
 /**
- * The messages of the evaluation. PROTOCOL §5.2.
+ * The messages of the evaluation, PROTOCOL §5.2, and the notice of maintenance, §10.1.
  * @module
  */
 
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import { ProtocolError } from './errors.js';
-import { isHex, listOf, objectOf, parseJson } from './json.js';
+import { isHex, isObject, listOf, objectOf, parseJson } from './json.js';
+import { seconds } from './manifest.js';
 import { decodeElement, decodeScalar } from './oprf.js';
-import { ELEMENT_LENGTH, MAX_ELEMENTS, MAX_EVALUATION, SCALAR_LENGTH } from './parameters.js';
+import { ELEMENT_LENGTH, MAX_ELEMENTS, MAX_EVALUATION, MAX_PROBLEM, SCALAR_LENGTH } from './parameters.js';
 
 /** @typedef {import('./oprf.js').Element} Element */
 
@@ -44,6 +45,23 @@ export function readEvaluation(octets) {
       s: decodeScalar(scalars.subarray(SCALAR_LENGTH)),
     },
   };
+}
+
+/**
+ * Return when maintenance ends, from the body of a 503; null if it is no notice of maintenance.
+ * @param {Uint8Array} octets
+ * @returns {string | null} a time as the protocol writes it
+ */
+export function readMaintenance(octets) {
+  if (octets.length > MAX_PROBLEM) return null;
+  try {
+    const problem = parseJson(octets);
+    if (!isObject(problem) || problem['type'] !== 'urn:breachcheck:problem:maintenance') return null;
+    const { until } = problem;
+    return typeof until === 'string' && seconds(until) !== null ? until : null;
+  } catch {
+    return null;
+  }
 }
 
 /** @param {Uint8Array} octets */

@@ -373,13 +373,15 @@ function putUnchecked(page, unchecked, known) {
 }
 
 /** @param {Extract<Verdict, {type: 'undetermined'}>} verdict */
-function undetermined({ reason, retry_after }) {
+function undetermined({ reason, retry_after, until }) {
   const page = copyOf('undetermined');
   const cause = words.get('reasons')?.get(reason) ?? words.get('reasons')?.get('not_checked');
   slot(page, 'reason').textContent = cause?.textContent ?? '';
   slot(page, 'remedy').textContent = say('remedies', cause?.dataset['remedy'] ?? 'again');
   slot(page, 'word').textContent = reason;
-  if (!retry_after) slot(page, 'wait').remove();
+  if (until === null) slot(page, 'ends').remove();
+  else putMoment(slot(page, 'until'), until);
+  if (!retry_after || until !== null) slot(page, 'wait').remove();
   else slot(page, 'time').textContent = duration(retry_after);
   return page;
 }
@@ -426,6 +428,17 @@ function putDate(place, date) {
   const parts = { year: 'numeric', ...(month && { month: 'long' }), ...(day && { day: 'numeric' }) };
   place.textContent = exists ? at.toLocaleDateString(locales, { ...style, ...parts }) : date;
   if (exists) place.setAttribute('datetime', date);
+}
+
+/**
+ * Put a moment as this device's own clock will show it, whatever zones its browser knows.
+ * @param {HTMLElement} place
+ * @param {string} time of the protocol
+ */
+function putMoment(place, time) {
+  const style = /** @type {const} */ ({ dateStyle: 'full', timeStyle: 'short' });
+  place.textContent = new Date(time).toLocaleString(locale, style);
+  place.setAttribute('datetime', time);
 }
 
 /**

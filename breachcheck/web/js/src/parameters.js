@@ -18,6 +18,7 @@ export const SIGNATURE_LENGTH = 64;
 export const MAX_ELEMENTS = 8;
 export const MAX_PREFIX_BITS = 24;
 export const MAX_EVALUATION = 2048; // octets
+export const MAX_PROBLEM = 2048;
 export const MAX_MANIFEST = 1 << 20;
 export const MAX_PAGE = 1 << 24;
 

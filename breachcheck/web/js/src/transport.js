@@ -5,6 +5,8 @@
 
 import { concatBytes } from '@noble/hashes/utils.js';
 import { ProtocolError, TransportError } from './errors.js';
+import { readMaintenance } from './messages.js';
+import { MAX_PROBLEM } from './parameters.js';
 
 /** @typedef {import('./verdict.js').Reason} Reason */
 
@@ -48,26 +50,53 @@ export async function ask(url, { type, limit, tooLong = 'answer_too_long', body 
       'unreachable',
     );
     const reason = reasonOf(response.status);
-    if (reason !== null) throw new TransportError(reason, retryAfter(response));
-    const media = (response.headers.get('Content-Type') ?? '').split(';', 1)[0] ?? '';
-    if (media.trim().toLowerCase() !== type) throw new TransportError('not_the_service');
-    if (Number(response.headers.get('Content-Length')) > limit) throw new ProtocolError(tooLong);
-
-    const reader = response.body?.getReader();
-    const pieces = [];
-    let length = 0;
-    while (reader !== undefined) {
-      const { done, value } = await outcome(reader.read(), 'connection_closed');
-      if (done) break;
-      pieces.push(value);
-      length += value.length;
-      if (length > limit) throw new ProtocolError(tooLong);
+    if (reason !== null) {
+      const until = response.status === 503 ? await maintenanceEnd(response) : null;
+      throw new TransportError(until === null ? reason : 'maintenance', retryAfter(response), until);
     }
-    return concatBytes(...pieces);
+    if (mediaType(response) !== type) throw new TransportError('not_the_service');
+    if (Number(response.headers.get('Content-Length')) > limit) throw new ProtocolError(tooLong);
+    const octets = await outcome(read(response, limit), 'connection_closed');
+    if (octets.length > limit) throw new ProtocolError(tooLong);
+    return octets;
   } finally {
     clearTimeout(timer);
     controller.abort(); // what has not been read is not wanted
   }
+}
+
+/**
+ * Return the body of an answer, or its beginning if that is longer than `limit` octets.
+ * @param {Response} response
+ * @param {number} limit
+ */
+async function read(response, limit) {
+  const reader = response.body?.getReader();
+  const pieces = [];
+  let length = 0;
+  while (reader !== undefined && length <= limit) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    pieces.push(value);
+    length += value.length;
+  }
+  return concatBytes(...pieces);
+}
+
+/** @param {Response} response */
+function mediaType({ headers }) {
+  return (headers.get('Content-Type') ?? '').split(';', 1)[0]?.trim().toLowerCase();
+}
+
+/**
+ * Return when maintenance ends, if that is why the service is not available. The one answer beside a 200 that is read:
+ * it makes no verdict, and only tells until when there is none.
+ * @param {Response} response
+ * @returns {Promise<string | null>}
+ */
+async function maintenanceEnd(response) {
+  if (mediaType(response) !== 'application/problem+json') return null;
+  return read(response, MAX_PROBLEM).then(readMaintenance, () => null);
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 
 /**
- * @typedef {'not_checked' | 'unreachable' | 'timeout' | 'connection_closed' | 'rate_limited' | 'unavailable'
+ * @typedef {'not_checked' | 'unreachable' | 'timeout' | 'connection_closed' | 'rate_limited' | 'unavailable' | 'maintenance'
  *   | 'missing' | 'refused' | 'server_error' | 'not_the_service' | 'answer_too_long' | 'answer_too_short' | 'manifest_malformed'
  *   | 'manifest_signature' | 'manifest_version' | 'manifest_parameters' | 'manifest_expired' | 'manifest_not_yet_valid'
  *   | 'release_rolled_back' | 'release_changed' | 'release_memory' | 'kind_not_indexed' | 'identifier_rules'
@@ -41,8 +41,9 @@
  */
 
 /**
- * @typedef {{readonly type: 'undetermined', readonly reason: Reason,
- *   readonly retry_after: number | null}} Undetermined
+ * `until` is when the service's maintenance ends, as the protocol writes times: `2026-12-01T04:00:00Z`.
+ * @typedef {{readonly type: 'undetermined', readonly reason: Reason, readonly retry_after: number | null,
+ *   readonly until: string | null}} Undetermined
  */
 
 /** @typedef {Exposed | NotFound | Undetermined} Verdict */
@@ -56,10 +57,11 @@
  * Return the verdict that is no result.
  * @param {Reason} reason
  * @param {number | null} [retry_after] seconds the service asked to wait
+ * @param {string | null} [until] when its maintenance ends
  * @returns {Undetermined}
  */
-export function undetermined(reason, retry_after = null) {
-  return Object.freeze({ type: 'undetermined', reason, retry_after });
+export function undetermined(reason, retry_after = null, until = null) {
+  return Object.freeze({ type: 'undetermined', reason, retry_after, until });
 }
 
 /**

@@ -216,6 +216,40 @@ test('retry-after of 429 and 503 goes with the verdict, as seconds', async () =>
   assert.ok(retry_after > 60 && retry_after <= 100, String(retry_after));
 });
 
+test('maintenance is told with its end, by the notice of a 503 alone', async () => {
+  const type = 'application/problem+json';
+  const notice = { type: 'urn:breachcheck:problem:maintenance', title: 'x', status: 503, until: '2026-12-01T04:00:00Z' };
+  const told = async (place, body, { status = 503, headers = {} } = {}) => {
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    const spoilt = { status, body: Buffer.from(text), headers: { 'content-type': type, 'retry-after': '60', ...headers } };
+    spoil = at(place, reply(spoilt));
+    const { verdict } = await ask();
+    assert.equal(verdict.type, 'undetermined');
+    return verdict;
+  };
+  const maintenance = { type: 'undetermined', reason: 'maintenance', retry_after: 60, until: notice.until };
+  for (const place of EVERY) {
+    assert.deepEqual(await told(place, notice), maintenance);
+    assert.deepEqual(await told(place, notice, { headers: { 'content-type': `${type}; charset=utf-8` } }), maintenance);
+    for (const body of [
+      '', '[]', 'null', '{', 'x'.repeat(3000), { ...notice, until: undefined }, { ...notice, until: null },
+      { ...notice, until: '2026-12-01' }, { ...notice, until: '2026-02-30T04:00:00Z' }, { ...notice, type: 'about:blank' },
+      { ...notice, detail: 'x'.repeat(2048) }, [notice],
+    ]) {
+      const verdict = await told(place, body);
+      assert.deepEqual([verdict.reason, verdict.until], ['unavailable', null], JSON.stringify(body));
+    }
+    assert.equal((await told(place, notice, { headers: { 'content-type': 'application/json' } })).reason, 'unavailable');
+    assert.equal((await told(place, notice, { status: 500 })).reason, 'server_error');
+    assert.equal((await told(place, notice, { status: 200 })).reason, 'not_the_service');
+    spoil = at(place, (response) => {
+      response.writeHead(503, { 'content-type': type, 'content-length': 500 });
+      response.write(JSON.stringify(notice), () => response.socket.destroy());
+    });
+    assert.equal(await reasonFor(), 'unavailable');
+  }
+});
+
 test('answers that are too long are not read to their end', async () => {
   const endless = (response, { headers }) => {
     response.writeHead(200, headers);

@@ -176,7 +176,7 @@ test('a worker that hangs: nothing lasts for ever', async () => {
   for (const script of ['', 'addEventListener("message", () => { for (;;); })']) {
     scripts.set('/hanging.js', script);
     const { verdict, datasets } = await ask(STRANGER, { worker: '/hanging.js', timeLimit: 200 });
-    assert.deepEqual(verdict, { type: 'undetermined', reason: 'timeout', retry_after: null });
+    assert.deepEqual(verdict, { type: 'undetermined', reason: 'timeout', retry_after: null, until: null });
     assert.deepEqual(datasets, []);
   }
 });

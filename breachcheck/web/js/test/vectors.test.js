@@ -13,7 +13,7 @@ import { InputError, ProtocolError } from '../src/errors.js';
 import { canonical, rulesDigest } from '../src/identifier.js';
 import { readManifest } from '../src/manifest.js';
 import { leafHash, rootFrom } from '../src/merkle.js';
-import { evaluationRequest, readEvaluation } from '../src/messages.js';
+import { evaluationRequest, readEvaluation, readMaintenance } from '../src/messages.js';
 import { blind, decodeElement, decodeScalar, finalize, verifyProof } from '../src/oprf.js';
 import { slowHash } from '../src/slow_hash.js';
 import { drawing, hex, reasonOf, time, vectors } from './vectors.js';
@@ -119,6 +119,12 @@ test('evaluation: requests, responses, outputs', () => {
     const y = elements.map((element, i) => finalize(hex(inputs[i]), drawn[i].blind, element));
     assert.deepEqual(y.map(bytesToHex), outputs, name);
   }
+});
+
+test('maintenance: notices, and what is none', () => {
+  const { notices, others } = vectors('maintenance');
+  for (const { name, body, until } of notices) assert.equal(readMaintenance(hex(body)), until, name);
+  for (const { name, body } of others) assert.equal(readMaintenance(hex(body)), null, name);
 });
 
 test('evaluation: bad responses', () => {
