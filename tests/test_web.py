@@ -27,6 +27,7 @@ from playwright.sync_api import Browser, expect
 from breachcheck import web
 from breachcheck.exposure import DataClass, Reason
 from breachcheck.keys import read_steward
+from breachcheck.notices.board import Board
 from breachcheck.protocol.identifier import KINDS
 from breachcheck.protocol.manifest import Manifest
 from breachcheck.store.reader import open_release
@@ -1092,7 +1093,7 @@ def test_there_are_words_for_everything_that_can_be_said() -> None:
 @pytest.mark.parametrize("tag", TAGS)
 def test_a_form_offers_the_kinds_of_its_release_and_no_other(tag: str) -> None:
     def offered(manifest: Manifest | None) -> list[str]:
-        said = _Site(lambda: manifest, bytes(32), list).page("check", tag).content.decode()
+        said = _Site(lambda: manifest, bytes(32), list, Board).page("check", tag).content.decode()
         kinds = re.findall('name="kind" value="([^"]+)"', said)
         assert kinds == re.findall('id="text-([^"]+)"', said)
         assert all(translated(tag, words.KINDS[kind].label) in html.unescape(said) for kind in kinds)
