@@ -104,7 +104,13 @@ class _Finding(NamedTuple):
 
 
 _NOTHING: Final = _Finding()
-_Outcome = tuple[tuple[tuple[str, str], ...], ...]  # of a row: what was refused in each of its cells of identifiers
+
+
+class _Outcome(NamedTuple):
+    """Of a row: whether an identifier was found in it, and what was refused in each of its cells of identifiers."""
+
+    accepted: bool
+    refused: tuple[tuple[tuple[str, str], ...], ...]
 
 
 class _Memory:
@@ -115,7 +121,7 @@ class _Memory:
     """
 
     def __init__(self) -> None:
-        self.rows: dict[bytes, tuple[int, _Outcome | None]] = {}
+        self.rows: dict[bytes, tuple[int, _Outcome]] = {}
 
 
 @lru_cache(maxsize=1)
@@ -188,16 +194,18 @@ class Shroud:
         marks = self._marks(plan, mask, [text for _, text in identifying])
         known = [memory.get(mark) for mark in marks]
         new = pa.array([one is None or one[0] == number for one in known], pa.bool_())
-        outcomes: Counter[_Outcome | None] = Counter(one[1] for one in known if one and one[0] != number)
+        outcomes: Counter[_Outcome] = Counter(one[1] for one in known if one and one[0] != number)
         rejected += [
             (at, "no_identifier")
             for at, one in zip(numbers.to_pylist(), known, strict=True)
-            if one and one[0] != number and one[1] is None
+            if one and one[0] != number and not one[1].accepted
         ]
         mask, numbers = mask.filter(new), numbers.filter(new)
         cells = [(cell, text.filter(new)) for cell, text in identifying]
         batch, fresh = self._new(plan, cells, mask, counts)
-        rejected += [(at, "no_identifier") for at, one in zip(numbers.to_pylist(), fresh, strict=True) if one is None]
+        rejected += [
+            (at, "no_identifier") for at, one in zip(numbers.to_pylist(), fresh, strict=True) if not one.accepted
+        ]
         outcomes.update(fresh)
         room = MAX_REMEMBERED - len(memory)
         if room > 0:
@@ -217,18 +225,18 @@ class Shroud:
         return [blake2b(row, key=key, digest_size=16).digest() for row in joined.to_pylist()]
 
     @staticmethod
-    def _count(counts: Counts, outcome: _Outcome | None, times: int) -> None:
-        if outcome is None:
-            counts.rows_rejected["no_identifier"] += times
-        else:
+    def _count(counts: Counts, outcome: _Outcome, times: int) -> None:
+        if outcome.accepted:
             counts.rows_accepted += times
-            for refused in outcome:
-                for kind, reason in refused:
-                    counts.reject(kind, reason, times)
+        else:
+            counts.rows_rejected["no_identifier"] += times
+        for refused in outcome.refused:
+            for kind, reason in refused:
+                counts.reject(kind, reason, times)
 
     def _new(
         self, plan: Plan, cells: Sequence[tuple[Cell, pa.Array]], mask: pa.Array, counts: Counts
-    ) -> tuple[pa.RecordBatch, list[_Outcome | None]]:
+    ) -> tuple[pa.RecordBatch, list[_Outcome]]:
         """Return the lines of rows that were not seen before, and what came of each row."""
         cipher = AESSIV(self.run_key)
         zero = pa.scalar(0, _UINT64)
@@ -278,10 +286,7 @@ class Shroud:
         counts.fields |= reduce(int.__or__, pc.unique(mask.filter(found)).to_pylist(), 0)
         for batch in batches:
             counts.fields |= reduce(int.__or__, pc.unique(batch["fields"]).to_pylist(), 0)
-        outcomes = [
-            row if accepted else None
-            for row, accepted in zip(zip(*refused, strict=True), found.to_pylist(), strict=True)
-        ]
+        outcomes = list(map(_Outcome, found.to_pylist(), zip(*refused, strict=True)))
         table = pa.Table.from_batches(batches, _SHROUDED).unify_dictionaries().combine_chunks()
         lines = table.to_batches() or [pa.RecordBatch.from_pylist([], _SHROUDED)]
         return lines[0], outcomes
