@@ -140,6 +140,13 @@ class Ledger:
             counts[bucket] = members
         return counts
 
+    def fields(self, dataset: str) -> dict[int, int]:
+        """Return how many identifiers show which field mask in a dataset."""
+        rows = self._database.execute(
+            "SELECT fields, count(*) FROM sealable WHERE dataset = ? GROUP BY fields ORDER BY fields", [dataset]
+        )
+        return dict(rows.fetchall())
+
     def fullest(self, kind: str, bits: int) -> int:
         """Return how many entries the fullest bucket of `kind` has: one for each identifier and dataset."""
         rows = self._database.execute(
