@@ -138,7 +138,9 @@ def mapping_propose(
 
 @mapping_app.command("check")
 def mapping_check(
-    files: Annotated[list[Path], typer.Argument(help="The leaked files, folders of them, or patterns.", show_default=False)],
+    files: Annotated[
+        list[Path], typer.Argument(help="The leaked files, folders of them, or patterns.", show_default=False)
+    ],
     mapping: Annotated[str, typer.Option("--mapping", envvar="BREACHCHECK_MAPPING", help="A TOML file, or cnss.")],
 ) -> None:
     """Count how much of each column passes the rule of its kind, and why the rest does not. No value is shown."""
@@ -155,7 +157,9 @@ def mapping_check(
 
 @app.command()
 def ingest(
-    files: Annotated[list[Path], typer.Argument(help="The leaked files, folders of them, or patterns.", show_default=False)],
+    files: Annotated[
+        list[Path], typer.Argument(help="The leaked files, folders of them, or patterns.", show_default=False)
+    ],
     mapping: Annotated[str, typer.Option("--mapping", envvar="BREACHCHECK_MAPPING", help="A TOML file, or cnss.")],
     dataset: Annotated[str, typer.Option("--dataset", envvar="BREACHCHECK_DATASET", help="The breach's short name.")],
     keys: Keys,
@@ -195,32 +199,57 @@ def ingest(
         int | None,
         typer.Option("--workers", envvar="BREACHCHECK_WORKERS", min=1, help="Processes; by default one a core."),
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option("--report", envvar="BREACHCHECK_REPORT", help="Write what was counted to this file too, as HTML."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as one line of JSON, and progress as lines of it.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Write nothing: measure, and say how long it would take, and how much room."),
+    ] = False,
 ) -> None:
     """Bring leaked files into the ledger and publish the next release. Killed, it goes on where it was."""
     from breachcheck import keys as room
     from breachcheck import terminal
     from breachcheck.ingest import hardening
+    from breachcheck.ingest.dry_run import estimate
     from breachcheck.ingest.engine import LocalEngine
     from breachcheck.ingest.mapping import About, read_about, read_mapping
     from breachcheck.ingest.pipeline import Job
     from breachcheck.ingest.pipeline import ingest as run
     from breachcheck.ingest.publish import Policy
+    from breachcheck.ingest.report import summarize, write
     from breachcheck.ingest.sources.open import expand
     from breachcheck.protocol.parameters import SLOW_HASHES
     from breachcheck.store.ledger import FILE, Ledger
 
     hardening.harden()
+    if page and not page.parent.is_dir():
+        raise InputError("report", f"{page.parent} is no folder")
     job = Job(tuple(expand(files)), read_mapping(mapping), dataset, read_about(about) if about else About(), rejects)
+    slow_hash = SLOW_HASHES[parameters]
+    if dry_run:
+        with LocalEngine(workers) as engine:
+            expected = estimate(job.files, job.mapping, slow_hash, engine, engine.workers)
+        terminal.print_json(expected.json()) if as_json else terminal.print_estimate(expected)
+        return
     steward = room.read_steward(keys, releases)
     policy = Policy(k_members, k_population, timedelta(days=valid_days), grow)
-    slow_hash = SLOW_HASHES[parameters]
+    how = terminal.Progress.NONE if quiet else terminal.Progress.JSON if as_json else terminal.Progress.WORDS
     with (
         Ledger(ledger or keys / FILE, steward, slow_hash) as book,
         LocalEngine(workers) as engine,
-        terminal.watching() as watch,
+        terminal.watching(how) as watch,
     ):
         report = run(job, steward, slow_hash, book, releases, engine, policy, datetime.now(UTC), watch)
-    terminal.print_report(report)
+    summary = summarize(report)
+    if page:
+        write(page, summary)
+    terminal.print_json(summary.json()) if as_json else terminal.print_report(summary)
 
 
 @release_app.command("show")

@@ -148,9 +148,7 @@ def ingest(
     members = {table.kind: ledger.members(table.kind, table.prefix_bits) for table in manifest.kinds}
     fields = ledger.fields(job.dataset)
     skipped = len(given) - len(fresh)
-    return Report(
-        manifest, dataset, policy, people, resumed, skipped, identifiers, fields, members, laps.seconds
-    )
+    return Report(manifest, dataset, policy, people, resumed, skipped, identifiers, fields, members, laps.seconds)
 
 
 class _Laps:

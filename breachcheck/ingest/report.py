@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -55,10 +56,12 @@ def total(parts: Iterable[Count]) -> Count:
     return Count(sum(one.low for one in counts), sum(one.high for one in counts))
 
 
-def part(count: int, whole: int) -> Count:
-    """Return a count as it is told beside that of a whole, without telling a small rest."""
-    if count >= SMALL and 0 < whole - count < SMALL:
-        return Count(max(1, whole - SMALL + 1), whole - 1)
+def part(count: int, whole: int, beside: Count) -> Count:
+    """Return a count as it is told beside that of the whole, told as `beside`, without telling a small rest."""
+    if count == whole:
+        return beside
+    if count >= SMALL and count > beside.low - SMALL:
+        return Count(max(1, beside.low - SMALL + 1), beside.high)
     return told(count)
 
 
@@ -146,8 +149,15 @@ def summarize(report: Report) -> Summary:
     rejected = _all_told(dataset.rows_rejected)
     masks = people.fields.get(dataset.name, {})
     whole, identifiers = sum(masks.values()), sum(report.fields.values())
+    everything = sum(map(sum, report.members.values()))
+    with_people = part(whole, people.people, told(people.people))
+    with_identifiers = part(identifiers, everything, told(everything))
     fields = [
-        Field(one.value, part(_with(masks, one.bit), whole), part(_with(report.fields, one.bit), identifiers))
+        Field(
+            one.value,
+            part(_with(masks, one.bit), whole, with_people),
+            part(_with(report.fields, one.bit), identifiers, with_identifiers),
+        )
         for one in DataClass
         if one.value in dataset.fields
     ]
@@ -158,7 +168,7 @@ def summarize(report: Report) -> Summary:
         kinds.append(
             Kind(
                 name=table.kind,
-                evaluated=part(report.identifiers.get(table.kind, 0), held),
+                evaluated=part(report.identifiers.get(table.kind, 0), held, told(held)),
                 held=told(held),
                 buckets=len(members),
                 entries=table.entries_per_bucket,
@@ -180,9 +190,9 @@ def summarize(report: Report) -> Summary:
         people=told(people.people),
         hubs=told(people.hubs),
         crowds=told(people.crowds),
-        shared=part(people.shared, sum(map(sum, report.members.values()))),
-        with_people=part(whole, people.people),
-        with_identifiers=part(identifiers, sum(map(sum, report.members.values()))),
+        shared=part(people.shared, everything, told(everything)),
+        with_people=with_people,
+        with_identifiers=with_identifiers,
         fields=tuple(fields),
         kinds=tuple(kinds),
         seconds={stage: round(seconds, 1) for stage, seconds in report.seconds.items()},
@@ -216,6 +226,11 @@ def page(summary: Summary) -> str:
         style=Markup(style),  # noqa: S704  this package's own, without a < in it
         digest=digest,
     )
+
+
+def write(path: Path, summary: Summary) -> None:
+    """Write the page to a file, in place of one that is there."""
+    path.write_text(page(summary), encoding="utf-8", newline="\n")
 
 
 def _all_told(counts: Mapping[str, int]) -> dict[str, Count]:

@@ -116,13 +116,13 @@ def gather(database: duckdb.DuckDBPyConnection) -> People:
     run(_KNOWN, [int(Flag.EMPLOYER)])
     run(_MEMBER)
     run(_SEALABLE, [int(Flag.SHARED)])
-    [counts] = run(
+    [(people, hubs, crowds, shared)] = run(
         "SELECT (SELECT count(DISTINCT person) FROM known), (SELECT count(*) FROM hub), (SELECT count(*) FROM crowd), "
         "(SELECT count(*) FROM member WHERE shared)"
     ).fetchall()
     fields: dict[str, dict[int, int]] = {}
-    for dataset, mask, people in run(_FIELDS).fetchall():
-        fields.setdefault(dataset, {})[mask] = people
+    for dataset, mask, count in run(_FIELDS).fetchall():
+        fields.setdefault(dataset, {})[mask] = count
     for table in ("hub", "edge", "label", "next", "crowd", "known", "member"):
         run(f"DROP TABLE {table}")
-    return People(*counts, fields)
+    return People(people, hubs, crowds, shared, fields)

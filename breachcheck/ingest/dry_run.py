@@ -1,0 +1,288 @@
+"""What an ingest would take on this machine: time, memory, disk. Nothing is written, and no key is needed.
+
+All files are walked through and their rows counted. Chunks chosen by chance are worked on as an ingest would; how many
+identifiers there are is estimated from those that were met in one chunk and in two, after Chao and Lin (2012),
+"Nonparametric lower bounds for species richness and shared species richness under sampling without replacement". With
+little to read the sample is all there is, and the count is exact. What takes long is measured: reading, slow hash and
+OPRF with all workers at once, telling people apart, sealing.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from breachcheck.errors import InputError
+from breachcheck.ingest.engine import Engine
+from breachcheck.ingest.mapping import Mapping
+from breachcheck.ingest.reduce import MAX_REMEMBERED, Evaluate, Shroud
+from breachcheck.ingest.sources.chunk import Chunk
+from breachcheck.ingest.sources.open import chunks
+from breachcheck.protocol import entry, oprf
+from breachcheck.protocol.parameters import SALT_LENGTH, STANDARD, SlowHash
+from breachcheck.store import people, schema
+
+SAMPLE_FOR: Final = 20.0  # seconds of work on chunks
+WALK_FOR: Final = 240.0  # seconds after which the rest of the files is taken to be like what was seen
+FIRST_LOOK: Final = 1.5  # seconds
+_EVALUATE_FOR: Final = 3.0
+_EVALUATE_BATCH: Final = 8  # identifiers with STANDARD; more with what is quicker, at most:
+_EVALUATE_MOST: Final = 1024
+_PEOPLE_ROWS: Final = 40_000
+_SEALS: Final = 2_000
+# Octets, as they were measured: of a line of exposure or a distinct identifier in the files of ledger and run, and in
+# memory of a process that has begun, and of a row that it knows again.
+_LINE_ON_DISK, _IDENTIFIER_ON_DISK, _ENTRY_ON_DISK = 330, 300, 60
+_PARENT, _WORKER, _DUCKDB, _REMEMBERED = 330 << 20, 180 << 20, 768 << 20, 200
+_LINE_IN_MEMORY = 400
+
+_Hashes = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What an ingest of some files would take, as of files that the ledger does not hold yet.
+
+    `walked` is the share of the octets that were walked through, `sampled` the share of these rows that were worked on;
+    `identifiers` are distinct. `seconds` are by stage; `memory` and `disk` are octets at the peak, of all processes.
+    """
+
+    rows: int
+    identifiers: int
+    walked: float
+    sampled: float
+    workers: int
+    rows_a_second: float
+    evaluations_a_second_a_core: float
+    seconds: dict[str, float]
+    memory: int
+    disk: int
+
+    def json(self) -> dict[str, Any]:
+        """Return it in the types of JSON."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Seen:
+    """What was seen in one chunk: 64-bit pseudorandom marks, each once, and seconds of work."""
+
+    rows: int
+    octets: int
+    identifiers: _Hashes
+    lines: _Hashes
+    said: _Hashes
+    emitted: int
+    first: float
+    again: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Work on a chunk as on one of new rows, then as on one of rows that were seen before."""
+
+    run_key: bytes = field(repr=False)
+
+    def __call__(self, chunk: Chunk) -> _Seen:
+        began = time.perf_counter()
+        shrouded = Shroud(self.run_key)((0, chunk))
+        first = time.perf_counter()
+        Shroud(self.run_key)((1, chunk))
+        again = time.perf_counter()
+        batch = shrouded.batch
+        tags = pc.binary_slice(batch["value"], 0, 8).to_pylist()
+        identifiers = np.frombuffer(b"".join(tags), "<u8")
+        high, low, fields = (batch[name].to_numpy().astype(np.uint64) for name in ("row_high", "row_low", "fields"))
+        lines = identifiers + high * np.uint64(3) + low * np.uint64(5)
+        return _Seen(
+            rows=chunk.count,
+            octets=chunk.offset,
+            identifiers=np.unique(identifiers),
+            lines=np.unique(lines),
+            said=np.unique(lines + fields * np.uint64(0x9E3779B97F4A7C15)),
+            emitted=len(lines),
+            first=first - began,
+            again=again - first,
+        )
+
+
+def estimate(files: Sequence[Path], mapping: Mapping, parameters: SlowHash, engine: Engine, workers: int) -> Estimate:
+    """Measure, and say what an ingest of these files would take.
+
+    Raises:
+        InputError: a file cannot be used, or no row stands in any.
+    """
+    sample = _Sample(files, mapping, engine)
+    if not sample.seen or not sample.rows:
+        raise InputError("source", "there is no row in these files")
+    identifiers, lines, said = (
+        distinct([getattr(one, name) for one in sample.seen], sample.share) / sample.walked
+        for name in ("identifiers", "lines", "said")
+    )
+    emitted = sum(one.emitted for one in sample.seen) / sample.share / sample.walked
+    # Each worker knows again what it has seen itself.
+    repeats = max(1.0, emitted / max(said, 1))
+    new = min(1.0, workers * (1 - (1 - 1 / workers) ** repeats) / repeats)
+    remembered = min(1.0, MAX_REMEMBERED / max(1.0, new * sample.rows / workers))
+    new = 1 - (1 - new) * remembered
+    worked = sum(one.rows for one in sample.seen)
+    first, again = (sum(getattr(one, name) for one in sample.seen) / worked for name in ("first", "again"))
+    work = sample.rows * (new * first + (1 - new) * again)
+    cores = len(os.sched_getaffinity(0))
+    reading = max(sample.splitting, work / workers, (sample.splitting + work) / min(cores, workers + 1))
+    rate = _evaluations(parameters, engine, workers)
+    by_line, by_seal = _people(), _sealing()
+    written = emitted * new
+    return Estimate(
+        rows=round(sample.rows),
+        identifiers=round(identifiers),
+        walked=sample.walked,
+        sampled=sample.share,
+        workers=workers,
+        rows_a_second=sample.rows / reading,
+        evaluations_a_second_a_core=rate / min(cores, workers),
+        seconds={
+            "read": reading + by_line * written / 2,  # and the merge
+            "evaluate": identifiers / rate,
+            "keep": by_line * lines / 2,
+            "people": by_line * lines,
+            "publish": by_seal * identifiers,
+        },
+        memory=round(
+            _PARENT
+            + min(_DUCKDB, _LINE_IN_MEMORY * lines)
+            + workers * (_WORKER + parameters.memory_kib * 1024)
+            + _REMEMBERED * min(MAX_REMEMBERED * workers, new * sample.rows)
+        ),
+        disk=round(_LINE_ON_DISK * max(lines, written / 4) + (_IDENTIFIER_ON_DISK + _ENTRY_ON_DISK) * identifiers),
+    )
+
+
+class _Sample:
+    """A walk through all files, and what was seen in chunks chosen by chance.
+
+    `rows` are all that were walked through, scaled to the whole where it was cut short; `share` is that of the rows
+    that were worked on, `walked` that of the octets; `splitting` are the seconds it takes to cut all files into chunks.
+    """
+
+    def __init__(self, files: Sequence[Path], mapping: Mapping, engine: Engine) -> None:
+        self._files = random.sample(files, len(files))
+        self._mapping, self._engine = mapping, engine
+        self._look = _Look(os.urandom(64))
+        octets = sum(path.stat().st_size for path in files)
+        speed = self._walk(1.0, FIRST_LOOK, 1)
+        if speed:
+            chosen = min(1.0, SAMPLE_FOR * speed / octets)
+            self._walk(chosen, WALK_FOR, 0)
+        self.walked = min(1.0, self._octets / max(octets, 1))
+        worked = sum(one.rows for one in self.seen)
+        self.share = worked / max(self.rows, 1)
+        self.rows /= self.walked or 1
+        self.splitting /= self.walked or 1
+
+    def _walk(self, share: float, seconds: float, warm: int) -> float:
+        """Work on a share of the chunks for so many seconds; return octets a second, or 0 if it came to the end."""
+        self.seen: list[_Seen] = []
+        self.rows = self.splitting = 0.0
+        self._octets = 0
+        self._ended = False
+        self._until = float("inf")
+        began = time.monotonic()
+        for one in self._engine.map(self._look, self._chosen(share)):
+            if not self.seen:
+                began = time.monotonic()  # what it takes to start the workers is no part of it
+                self._until = began + seconds
+            self.seen.append(one)
+        return 0.0 if self._ended else self._octets / max(time.monotonic() - began, 1e-3) if warm else 1.0
+
+    def _chosen(self, share: float) -> Iterator[Chunk]:
+        behind = 0
+        for path in self._files:
+            walk = chunks(path, self._mapping)
+            while True:
+                began = time.perf_counter()
+                chunk = next(walk, None)
+                self.splitting += time.perf_counter() - began
+                if chunk is None:
+                    break
+                self.rows += chunk.count
+                self._octets = behind + chunk.offset
+                if share == 1 or random.random() < share:  # noqa: S311  a sample
+                    yield chunk
+                if time.monotonic() > self._until:
+                    return
+            behind += path.stat().st_size
+            self._octets = behind
+        self._ended = True
+
+
+def distinct(marks: Sequence[_Hashes], share: float) -> float:
+    """Estimate how many different marks there are in all chunks, of those of chosen ones, each once in its chunk.
+
+    `share` is that of the chosen ones. If it is 1 the count is exact.
+    """
+    found, times = np.unique(np.concatenate(marks), return_counts=True)
+    if share >= 1:
+        return float(len(found))
+    once, twice = int((times == 1).sum()), int((times == 2).sum())
+    taken = max(2, len(marks))
+    below = taken / (taken - 1) * 2 * twice + share / (1 - share) * once
+    return len(found) + (once**2 / below if below else 0.0)
+
+
+def _evaluations(parameters: SlowHash, engine: Engine, workers: int) -> float:
+    """Return how many evaluations a second all workers do together."""
+    run_key = os.urandom(64)
+    cipher = AESSIV(run_key)
+    task = Evaluate(run_key, oprf.random_scalar(), os.urandom(SALT_LENGTH), parameters)
+    ours, standard = (one.memory_kib * one.passes for one in (parameters, STANDARD))
+    size = min(_EVALUATE_MOST, max(1, _EVALUATE_BATCH * standard // ours))
+
+    def batches(until: float) -> Iterator[tuple[str, list[bytes]]]:
+        sent = 0
+        while sent < 2 * workers or time.monotonic() < until:
+            sent += 1
+            numbers = (f"{random.randrange(10**9):09}" for _ in range(size))  # noqa: S311  of nobody
+            yield "phone", [cipher.encrypt(number.encode(), [b"phone"]) for number in numbers]
+
+    for _ in engine.map(task, batches(0)):
+        pass
+    began = time.monotonic()
+    locators: list[array[int]] = [more for _, more in engine.map(task, batches(began + _EVALUATE_FOR))]
+    return sum(map(len, locators)) / (time.monotonic() - began)
+
+
+def _people() -> float:
+    """Return the seconds a line that DuckDB takes to tell people apart."""
+    with duckdb.connect(":memory:") as database:
+        database.execute(schema.LEDGER)
+        database.execute(
+            "INSERT INTO exposure SELECT 'run', 'one', kind, unhex(sha256(i || kind)) || unhex(sha256(kind || i)), "
+            "hash(i, kind), kind <> 'phone', i, i, 7, 0 FROM range(?) AS rows(i), "
+            "(VALUES ('national_id'), ('social_security'), ('phone')) AS kinds(kind)",
+            [_PEOPLE_ROWS],
+        )
+        began = time.perf_counter()
+        people.gather(database)
+        return (time.perf_counter() - began) / (3 * _PEOPLE_ROWS)
+
+
+def _sealing() -> float:
+    """Return the seconds that it takes to seal an entry."""
+    output = os.urandom(64)
+    began = time.perf_counter()
+    for release in range(_SEALS):
+        entry.seal(output, "one", release, entry.Payload(1))
+    return (time.perf_counter() - began) / _SEALS
