@@ -76,11 +76,10 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class _Seen:
+class Seen:
     """What was seen in one chunk: 64-bit pseudorandom marks, each once, and seconds of work."""
 
     rows: int
-    octets: int
     identifiers: _Hashes
     lines: _Hashes
     said: _Hashes
@@ -95,7 +94,7 @@ class _Look:
 
     run_key: bytes = field(repr=False)
 
-    def __call__(self, chunk: Chunk) -> _Seen:
+    def __call__(self, chunk: Chunk) -> Seen:
         began = time.perf_counter()
         shrouded = Shroud(self.run_key)((0, chunk))
         first = time.perf_counter()
@@ -106,9 +105,8 @@ class _Look:
         identifiers = np.frombuffer(b"".join(tags), "<u8")
         high, low, fields = (batch[name].to_numpy().astype(np.uint64) for name in ("row_high", "row_low", "fields"))
         lines = identifiers + high * np.uint64(3) + low * np.uint64(5)
-        return _Seen(
+        return Seen(
             rows=chunk.count,
-            octets=chunk.offset,
             identifiers=np.unique(identifiers),
             lines=np.unique(lines),
             said=np.unique(lines + fields * np.uint64(0x9E3779B97F4A7C15)),
@@ -124,34 +122,37 @@ def estimate(files: Sequence[Path], mapping: Mapping, parameters: SlowHash, engi
     Raises:
         InputError: a file cannot be used, or no row stands in any.
     """
-    sample = _Sample(files, mapping, engine)
-    if not sample.seen or not sample.rows:
+    octets = sum(path.stat().st_size for path in files)
+    sample = _sample(files, mapping, engine, octets)
+    if not sample.rows:
         raise InputError("source", "there is no row in these files")
+    walked = 1.0 if sample.ended else sample.octets / octets
     identifiers, lines, said = (
-        distinct([getattr(one, name) for one in sample.seen], sample.share) / sample.walked
+        distinct([getattr(one, name) for one in sample.seen], sample.share) / walked
         for name in ("identifiers", "lines", "said")
     )
-    emitted = sum(one.emitted for one in sample.seen) / sample.share / sample.walked
+    rows, splitting = sample.rows / walked, sample.splitting / walked
+    emitted = sum(one.emitted for one in sample.seen) / sample.share / walked
     # Each worker knows again what it has seen itself.
     repeats = max(1.0, emitted / max(said, 1))
     new = min(1.0, workers * (1 - (1 - 1 / workers) ** repeats) / repeats)
-    remembered = min(1.0, MAX_REMEMBERED / max(1.0, new * sample.rows / workers))
+    remembered = min(1.0, MAX_REMEMBERED / max(1.0, new * rows / workers))
     new = 1 - (1 - new) * remembered
     worked = sum(one.rows for one in sample.seen)
     first, again = (sum(getattr(one, name) for one in sample.seen) / worked for name in ("first", "again"))
-    work = sample.rows * (new * first + (1 - new) * again)
+    work = rows * (new * first + (1 - new) * again)
     cores = len(os.sched_getaffinity(0))
-    reading = max(sample.splitting, work / workers, (sample.splitting + work) / min(cores, workers + 1))
+    reading = max(splitting, work / workers, (splitting + work) / min(cores, workers + 1))
     rate = _evaluations(parameters, engine, workers)
     by_line, by_seal = _people(), _sealing()
     written = emitted * new
     return Estimate(
-        rows=round(sample.rows),
+        rows=round(rows),
         identifiers=round(identifiers),
-        walked=sample.walked,
+        walked=walked,
         sampled=sample.share,
         workers=workers,
-        rows_a_second=sample.rows / reading,
+        rows_a_second=rows / reading,
         evaluations_a_second_a_core=rate / min(cores, workers),
         seconds={
             "read": reading + by_line * written / 2,  # and the merge
@@ -164,53 +165,39 @@ def estimate(files: Sequence[Path], mapping: Mapping, parameters: SlowHash, engi
             _PARENT
             + min(_DUCKDB, _LINE_IN_MEMORY * lines)
             + workers * (_WORKER + parameters.memory_kib * 1024)
-            + _REMEMBERED * min(MAX_REMEMBERED * workers, new * sample.rows)
+            + _REMEMBERED * min(MAX_REMEMBERED * workers, new * rows)
         ),
         disk=round(_LINE_ON_DISK * max(lines, written / 4) + (_IDENTIFIER_ON_DISK + _ENTRY_ON_DISK) * identifiers),
     )
 
 
-class _Sample:
-    """A walk through all files, and what was seen in chunks chosen by chance.
+class Walk:
+    """A walk through files, in an order of chance, and what was seen in chunks chosen by chance.
 
-    `rows` are all that were walked through, scaled to the whole where it was cut short; `share` is that of the rows
-    that were worked on, `walked` that of the octets; `splitting` are the seconds it takes to cut all files into chunks.
+    It ends after so many `seconds`, or with the last file: `ended`. `rows` are all that were walked through and
+    `octets` those of the files behind it; `share` is that of the rows that were worked on; `took` are the seconds of
+    it all, `splitting` those in which files were cut into chunks.
     """
 
-    def __init__(self, files: Sequence[Path], mapping: Mapping, engine: Engine) -> None:
-        self._files = random.sample(files, len(files))
-        self._mapping, self._engine = mapping, engine
-        self._look = _Look(os.urandom(64))
-        octets = sum(path.stat().st_size for path in files)
-        speed = self._walk(1.0, FIRST_LOOK, 1)
-        if speed:
-            chosen = min(1.0, SAMPLE_FOR * speed / octets)
-            self._walk(chosen, WALK_FOR, 0)
-        self.walked = min(1.0, self._octets / max(octets, 1))
-        worked = sum(one.rows for one in self.seen)
-        self.share = worked / max(self.rows, 1)
-        self.rows /= self.walked or 1
-        self.splitting /= self.walked or 1
-
-    def _walk(self, share: float, seconds: float, warm: int) -> float:
-        """Work on a share of the chunks for so many seconds; return octets a second, or 0 if it came to the end."""
-        self.seen: list[_Seen] = []
-        self.rows = self.splitting = 0.0
-        self._octets = 0
-        self._ended = False
-        self._until = float("inf")
+    def __init__(self, files: Sequence[Path], mapping: Mapping, engine: Engine, chosen: float, seconds: float) -> None:
+        self.seen: list[Seen] = []
+        self.rows = self.octets = 0
+        self.splitting = 0.0
+        self.ended = False
+        self._until: float | None = None
         began = time.monotonic()
-        for one in self._engine.map(self._look, self._chosen(share)):
+        for one in engine.map(_Look(os.urandom(64)), self._chosen(files, mapping, chosen)):
             if not self.seen:
                 began = time.monotonic()  # what it takes to start the workers is no part of it
                 self._until = began + seconds
             self.seen.append(one)
-        return 0.0 if self._ended else self._octets / max(time.monotonic() - began, 1e-3) if warm else 1.0
+        self.took = time.monotonic() - began
+        self.share = sum(one.rows for one in self.seen) / max(self.rows, 1)
 
-    def _chosen(self, share: float) -> Iterator[Chunk]:
+    def _chosen(self, files: Sequence[Path], mapping: Mapping, chosen: float) -> Iterator[Chunk]:
         behind = 0
-        for path in self._files:
-            walk = chunks(path, self._mapping)
+        for path in random.sample(files, len(files)):
+            walk = chunks(path, mapping)
             while True:
                 began = time.perf_counter()
                 chunk = next(walk, None)
@@ -218,14 +205,23 @@ class _Sample:
                 if chunk is None:
                     break
                 self.rows += chunk.count
-                self._octets = behind + chunk.offset
-                if share == 1 or random.random() < share:  # noqa: S311  a sample
+                self.octets = behind + chunk.offset
+                if random.random() < chosen:  # noqa: S311  a sample
                     yield chunk
-                if time.monotonic() > self._until:
+                if self._until is not None and time.monotonic() > self._until:
                     return
             behind += path.stat().st_size
-            self._octets = behind
-        self._ended = True
+            self.octets = behind
+        self.ended = True
+
+
+def _sample(files: Sequence[Path], mapping: Mapping, engine: Engine, octets: int) -> Walk:
+    first = Walk(files, mapping, engine, 1.0, FIRST_LOOK)
+    if first.ended:
+        return first
+    speed = first.octets / max(first.took, 1e-3)
+    second = Walk(files, mapping, engine, SAMPLE_FOR * speed / octets, WALK_FOR)
+    return second if second.seen else first
 
 
 def distinct(marks: Sequence[_Hashes], share: float) -> float:

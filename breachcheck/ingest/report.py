@@ -4,6 +4,9 @@ Few people may stand behind a small count, so one from 1 to 9 is told as "<10". 
 either: a total over such counts is told as what it is at least and at most, from what is told of its parts; a part of a
 whole that leaves a small rest is told as a range too; and what is drawn is drawn from what is told. Numbers of buckets,
 files and seconds are no counts of people and are told as they are.
+
+The signed manifest keeps exact counts of rows and refused values: they are numbers, of which those of several runs are
+added up, and which have to add up to the rows read for whoever checks it. It has no count of people.
 """
 
 from __future__ import annotations
