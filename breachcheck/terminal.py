@@ -259,7 +259,8 @@ def print_estimate(expected: Estimate) -> None:
     stages.add_row("all", duration(sum(expected.seconds.values())))
     RESULTS.print(stages)
     RESULTS.print(f"memory: about {expected.memory / 2**20:,.0f} MiB; disk: about {expected.disk / 2**20:,.0f} MiB")
-    RESULTS.print("Files that the ledger holds already are counted as new. Nothing was written.")
+    RESULTS.print("That is of a machine that has nothing else to do; files that the ledger holds already count as new.")
+    RESULTS.print("Nothing was written.")
 
 
 def print_json(content: object) -> None:
