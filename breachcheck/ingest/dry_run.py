@@ -44,9 +44,9 @@ _PEOPLE_ROWS: Final = 40_000
 _SEALS: Final = 2_000
 # Octets, as they were measured: of a line of exposure or a distinct identifier in the files of ledger and run, and in
 # memory of a process that has begun, and of a row that it knows again.
-_LINE_ON_DISK, _IDENTIFIER_ON_DISK, _ENTRY_ON_DISK = 330, 300, 60
-_PARENT, _WORKER, _DUCKDB, _REMEMBERED = 330 << 20, 180 << 20, 768 << 20, 200
-_LINE_IN_MEMORY = 400
+_LINE_ON_DISK, _IDENTIFIER_ON_DISK, _ENTRY_ON_DISK = 150, 100, 60
+_PARENT, _WORKER, _DUCKDB = 200 << 20, 110 << 20, 768 << 20
+_LINE_IN_MEMORY, _REMEMBERED = 900, 120
 
 _Hashes = npt.NDArray[np.uint64]
 
@@ -179,7 +179,11 @@ def estimate(files: Sequence[Path], mapping: Mapping, parameters: SlowHash, engi
             + workers * (_WORKER + parameters.memory_kib * 1024)
             + _REMEMBERED * min(MAX_REMEMBERED * workers, new * rows)
         ),
-        disk=round(_LINE_ON_DISK * max(lines, written / 4) + (_IDENTIFIER_ON_DISK + _ENTRY_ON_DISK) * identifiers),
+        disk=round(
+            _LINE_ON_DISK * max(lines, written / 4)
+            + (_IDENTIFIER_ON_DISK + _ENTRY_ON_DISK) * identifiers
+            + max(0.0, _LINE_IN_MEMORY * lines - _DUCKDB)  # spilt
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 _POINTS: Final = 256  # of a stage's course that are remembered
+_FEWEST: Final = 16  # points a rate is taken from, where there are as many: results come in bursts
 
 
 class Pace:
@@ -35,10 +36,8 @@ class Pace:
         """Return how many units a second are being done, or 0 as long as nobody can say."""
         now = self._clock()
         middle = (self._course[0][0] + now) / 2
-        since, before = next(
-            (point for point in reversed(self._course) if point[0] <= middle),
-            self._course[0],
-        )
+        half = sum(moment <= middle for moment, _ in self._course) - 1
+        since, before = self._course[max(0, min(half, len(self._course) - _FEWEST))]
         return (done - before) / (now - since) if now > since else 0.0
 
     def left(self, done: int, total: int) -> float | None:
