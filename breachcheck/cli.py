@@ -231,34 +231,61 @@ def ingest(
             "--workers", envvar="BREACHCHECK_WORKERS", min=1, max=1024, help="Processes; by default one a core."
         ),
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option("--report", envvar="BREACHCHECK_REPORT", help="Write what was counted to this file too, as HTML."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as one line of JSON, and progress as lines of it.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Write nothing: measure, and say how long it would take, and how much room."),
+    ] = False,
 ) -> None:
     """Bring leaked files into the ledger and publish the next release. Killed, it goes on where it was."""
     from breachcheck import keys as room
     from breachcheck import terminal
     from breachcheck.ingest import hardening
+    from breachcheck.ingest.dry_run import estimate
     from breachcheck.ingest.engine import LocalEngine
     from breachcheck.ingest.mapping import About, read_about, read_mapping
     from breachcheck.ingest.pipeline import Job
     from breachcheck.ingest.pipeline import ingest as run
     from breachcheck.ingest.publish import Policy, read_previous, refuse_withdrawn
+    from breachcheck.ingest.report import summarize, write
     from breachcheck.ingest.sources.open import expand
     from breachcheck.protocol.parameters import SLOW_HASHES
     from breachcheck.store.ledger import FILE, Ledger
 
     hardening.harden()
+    if page and not page.parent.is_dir():
+        raise InputError("report", f"{page.parent} is no folder")
     described = read_about(about) if about else About()
     job = Job(tuple(expand(files)), read_mapping(mapping), dataset, described, rejects, accept_rejects)
+    slow_hash = SLOW_HASHES[parameters]
+    if dry_run:
+        with LocalEngine(workers) as engine:
+            expected = estimate(job.files, job.mapping, slow_hash, engine, engine.workers)
+        terminal.print_json(expected.json()) if as_json else terminal.print_estimate(expected)
+        return
     steward = room.read_steward(keys, releases)
     refuse_withdrawn(read_previous(releases, steward.publisher_key), dataset)
     policy = Policy(k_members, k_population, timedelta(days=valid_days), grow, allow_shrinking)
-    slow_hash = SLOW_HASHES[parameters]
+    how = terminal.Progress.NONE if quiet else terminal.Progress.JSON if as_json else terminal.Progress.WORDS
     with (
         Ledger(ledger or keys / FILE, steward, slow_hash) as book,
         LocalEngine(workers) as engine,
-        terminal.watching() as watch,
+        terminal.watching(how) as watch,
     ):
         report = run(job, steward, slow_hash, book, releases, engine, policy, datetime.now(UTC), watch)
-    terminal.print_report(report)
+    summary = summarize(report)
+    if page:
+        write(page, summary)
+    terminal.print_json(summary.json()) if as_json else terminal.print_report(summary)
+    for name in report.unfinished:
+        terminal.NOTES.print(f"{name} is of a run that did not end: give its command again, or remove it", markup=False)
 
 
 @release_app.command("show")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn
+from rich.progress import Progress as Bars
+from rich.table import Column, Table
 from rich.text import Text
 
 from breachcheck.errors import InputError, ReleaseError
@@ -22,7 +24,10 @@ from breachcheck.notices.plan import Window
 from breachcheck.protocol.manifest import Manifest
 
 if TYPE_CHECKING:
-    from breachcheck.ingest.pipeline import Report, Watch
+    from breachcheck.ingest.dry_run import Estimate
+    from breachcheck.ingest.pipeline import Watch
+    from breachcheck.ingest.progress import Pace
+    from breachcheck.ingest.report import Summary
     from breachcheck.ingest.tally import Tally
 
 
@@ -40,65 +45,104 @@ class _Terminal(Console):
 RESULTS: Final = _Terminal(highlight=False, soft_wrap=True)
 NOTES: Final = _Terminal(highlight=False, soft_wrap=True, stderr=True)
 _PLAIN_EVERY: Final = 2.0  # seconds between plain lines of progress
+_UNITS: Final = {"read": "octets", "evaluate": "identifiers", "publish": "kinds"}
+
+
+class Progress(StrEnum):
+    """How it is told how far an ingest is."""
+
+    WORDS = "words"
+    JSON = "json"
+    NONE = "none"
 
 
 @contextmanager
-def watching() -> Iterator[Watch]:
-    """Show progress: bars on a terminal, a plain line now and then elsewhere."""
-    if NOTES.is_terminal:
+def watching(how: Progress = Progress.WORDS) -> Iterator[Watch]:
+    """Show progress: bars on a terminal, elsewhere a plain line now and then; or lines of JSON; or none."""
+    if how is Progress.NONE:
+        yield _unheard
+    elif how is Progress.JSON:
+        yield _Lines(_json_line)
+    elif NOTES.is_terminal:
         columns = (
             TextColumn("{task.description:<9}"),
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         )
-        with Progress(*columns, console=NOTES) as progress:
-            yield _Bars(progress)
+        with Bars(*columns, console=NOTES) as bars:
+            yield _Bars(bars)
     else:
-        yield _Lines()
+        yield _Lines(_plain_line)
 
 
-class _Pace:
-    """How many units a second of a stage, since it began in this process."""
-
-    def __init__(self, done: int) -> None:
-        self._first, self._began = done, time.monotonic()
-
-    def rate(self, done: int) -> float:
-        return (done - self._first) / max(time.monotonic() - self._began, 1e-3)
+def _unheard(stage: str, done: int, total: int, rows: int = 0, /) -> None:
+    pass
 
 
-def _note(stage: str, done: int, note: str, pace: _Pace) -> str:
-    return f"{done:,} identifiers, {pace.rate(done):,.0f}/s" if stage == "evaluate" else note
+def _note(stage: str, pace: Pace, done: int, total: int, rows: int) -> str:
+    from breachcheck.ingest.progress import duration
+
+    words = []
+    if rows:
+        words.append(f"{rows:,} rows")
+    if stage == "evaluate":
+        words.append(f"{done:,} of {total:,} distinct identifiers, {pace.rate(done):,.0f} evaluations a second")
+    left = pace.left(done, total)
+    if left is not None and done < total:
+        words.append(f"{duration(left)} left")
+    return ", ".join(words)
+
+
+def _plain_line(stage: str, pace: Pace, done: int, total: int, rows: int) -> str:
+    note = _note(stage, pace, done, total, rows)
+    return f"{stage}: {done * 100 // max(total, 1)} %{f', {note}' if note else ''}"
+
+
+def _json_line(stage: str, pace: Pace, done: int, total: int, rows: int) -> str:
+    left = pace.left(done, total)
+    content = {
+        "stage": stage,
+        "done": done,
+        "total": total,
+        "unit": _UNITS.get(stage),
+        "rows": rows if stage == "read" else None,
+        "rate": round(pace.rate(done), 1),
+        "seconds_left": None if left is None else round(left, 1),
+    }
+    return json.dumps(content)
 
 
 class _Bars:
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, tuple[TaskID, _Pace]] = {}
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._tasks: dict[str, tuple[TaskID, Pace]] = {}
 
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+    def __call__(self, stage: str, done: int, total: int, rows: int = 0, /) -> None:
+        from breachcheck.ingest.progress import Pace
+
         if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(stage, total=total, note=""), _Pace(done)
+            self._tasks[stage] = self._bars.add_task(stage, total=total, note=""), Pace(done)
         task, pace = self._tasks[stage]
-        self._progress.update(task, completed=done, total=total, note=_note(stage, done, note, pace))
+        pace.at(done)
+        self._bars.update(task, completed=done, total=total, note=_note(stage, pace, done, total, rows))
 
 
 class _Lines:
-    def __init__(self) -> None:
-        self._paces: dict[str, _Pace] = {}
+    def __init__(self, line: Callable[[str, Pace, int, int, int], str]) -> None:
+        self._line = line
+        self._paces: dict[str, Pace] = {}
         self._said = 0.0
 
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        pace = self._paces.setdefault(stage, _Pace(done))
+    def __call__(self, stage: str, done: int, total: int, rows: int = 0, /) -> None:
+        from breachcheck.ingest.progress import Pace
+
+        pace = self._paces.setdefault(stage, Pace(done))
+        pace.at(done)
         if time.monotonic() - self._said < _PLAIN_EVERY and done < total:
             return
         self._said = time.monotonic()
-        rate = pace.rate(done)
-        left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
-        words = _note(stage, done, note, pace)
-        NOTES.print(f"{stage}: {done * 100 // max(total, 1)} %{f', {words}' if words else ''}{left}")
+        NOTES.print(self._line(stage, pace, done, total, rows), markup=False)
 
 
 def verdict_json(verdict: Verdict | InputError) -> str:
@@ -190,33 +234,77 @@ def print_windows(windows: Iterable[Window], now: datetime) -> None:
         RESULTS.print(f"{window.name} {times} {what}", markup=False)
 
 
-def print_report(report: Report) -> None:
-    """Print what an ingest counted."""
-    dataset = report.dataset
+def print_report(report: Summary) -> None:
+    """Print what an ingest counted: small counts as such only."""
+    from breachcheck.ingest.progress import duration
+
     if report.skipped:
         RESULTS.print(f"{report.skipped} of the files were in the ledger already, read with this mapping")
-    table = Table("rows", "", box=None, pad_edge=False)
-    table.add_row("read", f"{dataset.rows_read:,}")
-    table.add_row("accepted", f"{dataset.rows_accepted:,}")
-    _add_reasons(table, "rejected", dataset.rows_rejected)
-    for kind, reasons in dataset.identifiers_rejected.items():
-        _add_reasons(table, f"{kind} rejected", reasons)
-    RESULTS.print(table)
-    if report.identifiers:
+    rows = Table("rows", Column("", justify="right"), box=None, pad_edge=False)
+    rows.add_row("read", str(report.rows.read))
+    rows.add_row("accepted", str(report.rows.accepted))
+    for reason, count in report.rows.rejected.items():
+        rows.add_row(f"rejected: {reason}", str(count))
+    for kind, reasons in report.refused.items():
+        for reason, count in reasons.items():
+            rows.add_row(f"{kind} rejected: {reason}", str(count))
+    fields = _table("field", "people", "identifiers")
+    for field in report.fields:
+        fields.add_row(field.name, str(field.people), str(field.identifiers))
+    fields.add_row("any", str(report.with_people), str(report.with_identifiers))
+    people = _table("in the ledger", "")
+    people.add_row("people told apart", str(report.people))
+    people.add_row("identifiers that several people share", str(report.shared))
+    people.add_row("placeholders that were cut", str(report.hubs))
+    people.add_row("groups too large to be one person", str(report.crowds))
+    kinds = _table("kind", "evaluated", "in ledger", "buckets", "entries", "members: least", "median", "most")
+    for one in report.kinds:
+        kinds.add_row(
+            one.name,
+            *map(str, (one.evaluated, one.held, f"{one.buckets:,}", f"{one.entries:,}")),
+            *map(str, (one.least, one.median, one.most)),
+        )
+    for table in (rows, fields, people, kinds):
+        RESULTS.print(table)
         RESULTS.print()
-        kinds = Table("kind", "identifiers, evaluated once each", box=None, pad_edge=False)
-        for kind, count in report.identifiers.items():
-            kinds.add_row(kind, f"{count:,}")
-        RESULTS.print(kinds)
-    for name in report.unfinished:
-        NOTES.print(f"{name} is of a run that did not end: give its command again, or remove it", markup=False)
-    RESULTS.print()
-    print_manifest(report.manifest)
+    for name, value in report.parameters.items():
+        RESULTS.print(f"{name}: {value}", markup=False)
+    stages = ", ".join(f"{stage} {duration(seconds)}" for stage, seconds in report.seconds.items())
+    RESULTS.print(f"duration{' since it went on' if report.resumed else ''}: {stages}")
+    RESULTS.print(f"{report.evaluated} distinct identifiers evaluated; release {report.release} is published")
 
 
-def _add_reasons(table: Table, what: str, reasons: Mapping[str, int]) -> None:
-    for reason, count in reasons.items():
-        table.add_row(f"{what}: {reason}", f"{count:,}")
+def print_estimate(expected: Estimate) -> None:
+    """Print what an ingest would take."""
+    from breachcheck.ingest.progress import duration
+
+    seen = f"{expected.sampled:.0%} of the rows worked on" + (
+        ""
+        if expected.walked >= 1
+        else f", {expected.walked:.0%} of the files walked through, the rest taken to be alike"
+    )
+    RESULTS.print(f"{expected.rows:,} rows, about {expected.identifiers:,} distinct identifiers ({seen})")
+    RESULTS.print(
+        f"this machine: {expected.rows_a_second:,.0f} rows a second, "
+        f"{expected.evaluations_a_second_a_core:,.1f} evaluations a second a core, {expected.workers} workers"
+    )
+    stages = _table("stage", "about")
+    for stage, seconds in expected.seconds.items():
+        stages.add_row(stage, duration(seconds))
+    stages.add_row("all", duration(sum(expected.seconds.values())))
+    RESULTS.print(stages)
+    RESULTS.print(f"memory: about {expected.memory / 2**20:,.0f} MiB; disk: about {expected.disk / 2**20:,.0f} MiB")
+    RESULTS.print("That is of a machine that has nothing else to do; files that the ledger holds already count as new.")
+    RESULTS.print("Nothing was written.")
+
+
+def print_json(content: object) -> None:
+    """Print one line of JSON."""
+    RESULTS.print(json.dumps(content, ensure_ascii=False), markup=False)
+
+
+def _table(first: str, *counts: str) -> Table:
+    return Table(first, *(Column(count, justify="right") for count in counts), box=None, pad_edge=False)
 
 
 def print_tally(counted: Tally) -> None:

@@ -35,8 +35,8 @@ class Inline:
             yield task(batch)
 
 
-def silent(stage: str, done: int, total: int, note: str = "") -> None:
-    assert 0 <= done <= total, (stage, note)
+def silent(stage: str, done: int, total: int, rows: int = 0, /) -> None:
+    assert 0 <= done <= total, (stage, rows)
 
 
 def leak(path: Path, *rows: str) -> Path:

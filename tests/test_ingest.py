@@ -59,9 +59,10 @@ class _DiedError(Exception):
     pass
 
 
-def _silent(stage: str, done: int, total: int, note: str = "") -> None:
+def _silent(stage: str, done: int, total: int, rows: int = 0) -> None:
     assert stage in {"read", "evaluate", "publish"}
-    assert 0 <= done <= total, note
+    assert 0 <= done <= total
+    assert rows >= 0
 
 
 def _ingest(

@@ -28,12 +28,12 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """A pool of processes, one a core; batches travel through pipes, in memory."""
+    """A pool of processes, `workers` of them, by default one a core; batches travel through pipes, in memory."""
 
     def __init__(self, workers: int | None = None) -> None:
-        self._workers = workers or len(os.sched_getaffinity(0))
+        self.workers = workers or len(os.sched_getaffinity(0))
         # Not fork: a forked child would inherit DuckDB's threads' locks and a copy of all that the parent has read.
-        self._pool = ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"), _begin, (os.getpid(),))
+        self._pool = ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"), _begin, (os.getpid(),))
 
     def map(self, task: Callable[[Work], Done], batches: Iterable[Work]) -> Iterator[Done]:
         """Yield the results in the order of the batches; at most three a worker are under way.
@@ -45,7 +45,7 @@ class LocalEngine:
         try:
             for batch in batches:
                 waiting.append(self._pool.submit(task, batch))
-                if len(waiting) >= 3 * self._workers:
+                if len(waiting) >= 3 * self.workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

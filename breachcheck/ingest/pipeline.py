@@ -51,8 +51,8 @@ _REJECTED: Final = pa.schema([("file", pa.string()), ("number", pa.uint64()), ("
 class Watch(Protocol):
     """Whoever wants to know how far it is."""
 
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Hear that `done` of `total` units of a stage (bytes, identifiers, entries) are behind us."""
+    def __call__(self, stage: str, done: int, total: int, rows: int = 0, /) -> None:
+        """Hear that `done` of `total` units of a stage are behind us: octets, of which `rows`; identifiers; kinds."""
         ...
 
 
@@ -72,15 +72,22 @@ class Job:
 class Report:
     """What came of it: counts, never content.
 
-    `skipped` files were in the ledger already; `unfinished` names the files that other runs left when they were killed.
+    `skipped` files were in the ledger already. `identifiers` counts by kind those of this run. Of all that the ledger
+    holds, `fields` counts the identifiers of the dataset by field mask, and `members` those of each kind, by bucket.
+    `seconds` are those of each stage in this process: a run that was `resumed` took more. `unfinished` names
+    the files that other runs left when they were killed.
     """
 
     manifest: Manifest
     dataset: Dataset
+    policy: publish.Policy
     people: People
     resumed: bool
     skipped: int
     identifiers: dict[str, int]
+    fields: dict[int, int]
+    members: dict[str, list[int]]
+    seconds: dict[str, float]
     unfinished: Sequence[str] = ()
 
 
@@ -102,6 +109,7 @@ def ingest(
             `rejects` when more than half of the rows cannot.
         ReleaseError: ledger or release folder cannot be used, or the new release does not verify.
     """
+    laps = _Laps()
     asked = _describe(job, Counts())
     _refuse_before_reading(job, asked, ledger)
     # Now already, and not only when hours of work are in the wrong ledger.
@@ -133,22 +141,55 @@ def ingest(
         try:
             # In the order of their digests: the same wherever the shell put them, so that reading can go on.
             read = run.dataset or _read(job, [fresh[source] for source in sorted(fresh)], run, run_key, engine, watch)
+            laps.end("read")
         except InputError:
             run.discard()
             raise
         identifiers = run.identifiers()
         task = Evaluate(run_key, keys.evaluator.sk, keys.service_salt, parameters)
         _evaluate(run, sum(identifiers.values()), task, engine, watch)
+        laps.end("evaluate")
         if job.rejects:
             _write_rejects(job.rejects, run)
         sample = _sample(run, run_key, job.dataset, sum(identifiers.values()))
         run.finish(read, job.mapping.digest, job.mapping.linking, frozenset(fresh), replaced)
     if job.about != About():
         ledger.describe(asked)
+    laps.end("keep")
     people = ledger.gather()
+    laps.end("people")
     manifest = publish.publish(ledger, keys, parameters, releases, policy, now, sample, watch)
     dataset = next(one for one in manifest.datasets if one.name == job.dataset)
-    return Report(manifest, dataset, people, resumed, len(given) - len(fresh), identifiers, ledger.unfinished())
+    laps.end("publish")
+    members = {table.kind: ledger.members(table.kind, table.prefix_bits) for table in manifest.kinds}
+    fields = ledger.fields(job.dataset)
+    skipped = len(given) - len(fresh)
+    return Report(
+        manifest,
+        dataset,
+        policy,
+        people,
+        resumed,
+        skipped,
+        identifiers,
+        fields,
+        members,
+        laps.seconds,
+        ledger.unfinished(),
+    )
+
+
+class _Laps:
+    """How many seconds each stage took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._since = time.monotonic()
+
+    def end(self, stage: str) -> None:
+        now = time.monotonic()
+        self.seconds[stage] = now - self._since
+        self._since = now
 
 
 def _refuse_before_reading(job: Job, asked: Dataset, ledger: Ledger) -> None:
@@ -198,7 +239,7 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
         batches.append(shrouded.batch)
         rejected += shrouded.rejected
         counts.add(shrouded.counts)
-        watch("read", behind + shrouded.offset, total, f"{counts.rows_read:,} rows")
+        watch("read", behind + shrouded.offset, total, counts.rows_read)
         if time.monotonic() - kept > KEEP_EVERY or sum(batch.nbytes for batch in batches) > KEEP_OCTETS:
             keep()
             kept, batches, rejected = time.monotonic(), [], []

@@ -183,6 +183,13 @@ class Ledger:
             counts[bucket] = members
         return counts
 
+    def fields(self, dataset: str) -> dict[int, int]:
+        """Return how many identifiers show which field mask in a dataset."""
+        rows = self._database.execute(
+            "SELECT fields, count(*) FROM sealable WHERE dataset = ? GROUP BY fields ORDER BY fields", [dataset]
+        )
+        return dict(rows.fetchall())
+
     def entries(self, kind: str, bits: int) -> list[int]:
         """Return how many entries of `kind` fall into each bucket: one for each identifier and dataset."""
         counts = [0] * (1 << bits)

@@ -13,7 +13,7 @@ by DuckDB over OPRF outputs, out of core.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import duckdb
@@ -66,6 +66,11 @@ SELECT kind, output, any_value(locator) AS locator, min(person) AS person,
        bool_or(cut) OR coalesce(min(person) <> max(person), false) AS shared
 FROM known GROUP BY kind, output
 """
+_FIELDS: Final = """
+SELECT dataset, fields, count(*) FROM (
+    SELECT dataset, bit_or(fields) AS fields FROM known WHERE person IS NOT NULL GROUP BY person, dataset)
+GROUP BY dataset, fields ORDER BY dataset, fields
+"""
 _SEALABLE: Final = """
 CREATE OR REPLACE TEMP TABLE sealable AS
 WITH whole AS (
@@ -82,12 +87,16 @@ FROM shows JOIN member USING (kind, output) GROUP BY kind, output, locator, data
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """How many people were told apart; hubs and crowds that were cut; identifiers that several people share."""
+    """How many people were told apart; hubs and crowds that were cut; identifiers that several people share.
+
+    `fields` tells for each dataset how many people have which field mask in it.
+    """
 
     people: int
     hubs: int
     crowds: int
     shared: int
+    fields: dict[str, dict[int, int]] = field(default_factory=dict)
 
 
 def gather(database: duckdb.DuckDBPyConnection) -> People:
@@ -108,10 +117,13 @@ def gather(database: duckdb.DuckDBPyConnection) -> People:
     run(_KNOWN, [int(Flag.EMPLOYER)])
     run(_MEMBER)
     run(_SEALABLE, [int(Flag.SHARED)])
-    [counts] = run(
+    [(people, hubs, crowds, shared)] = run(
         "SELECT (SELECT count(DISTINCT person) FROM known), (SELECT count(*) FROM hub), (SELECT count(*) FROM crowd), "
         "(SELECT count(*) FROM member WHERE shared)"
     ).fetchall()
+    fields: dict[str, dict[int, int]] = {}
+    for dataset, mask, count in run(_FIELDS).fetchall():
+        fields.setdefault(dataset, {})[mask] = count
     for table in ("hub", "edge", "label", "next", "crowd", "known", "member"):
         run(f"DROP TABLE {table}")
-    return People(*counts)
+    return People(people, hubs, crowds, shared, fields)

@@ -34,7 +34,7 @@ class _Stages:
         self.cpu: dict[str, float] = {}
         self._stage, self._began, self._cpu = "start", time.perf_counter(), time.process_time()
 
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:  # noqa: ARG002
+    def __call__(self, stage: str, done: int, total: int, rows: int = 0) -> None:  # noqa: ARG002
         if stage != self._stage:
             now, cpu = time.perf_counter(), time.process_time()
             self.seconds[self._stage], self.cpu[self._stage] = now - self._began, cpu - self._cpu
