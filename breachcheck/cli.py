@@ -7,11 +7,15 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
 
 import typer
 
 from breachcheck.errors import BreachcheckError, InputError, ReleaseError
+
+if TYPE_CHECKING:
+    from breachcheck.ingest.engine import LocalEngine
+    from breachcheck.ingest.spark import SparkEngine
 
 NOT_FOUND: Final = 0
 EXPOSED: Final = 1
@@ -138,7 +142,9 @@ def mapping_propose(
 
 @mapping_app.command("check")
 def mapping_check(
-    files: Annotated[list[Path], typer.Argument(help="The leaked files, folders of them, or patterns.", show_default=False)],
+    files: Annotated[
+        list[Path], typer.Argument(help="The leaked files, folders of them, or patterns.", show_default=False)
+    ],
     mapping: Annotated[str, typer.Option("--mapping", envvar="BREACHCHECK_MAPPING", help="A TOML file, or cnss.")],
 ) -> None:
     """Count how much of each column passes the rule of its kind, and why the rest does not. No value is shown."""
@@ -155,7 +161,9 @@ def mapping_check(
 
 @app.command()
 def ingest(
-    files: Annotated[list[Path], typer.Argument(help="The leaked files, folders of them, or patterns.", show_default=False)],
+    files: Annotated[
+        list[Path], typer.Argument(help="The leaked files, folders of them, or patterns.", show_default=False)
+    ],
     mapping: Annotated[str, typer.Option("--mapping", envvar="BREACHCHECK_MAPPING", help="A TOML file, or cnss.")],
     dataset: Annotated[str, typer.Option("--dataset", envvar="BREACHCHECK_DATASET", help="The breach's short name.")],
     keys: Keys,
@@ -195,12 +203,25 @@ def ingest(
         int | None,
         typer.Option("--workers", envvar="BREACHCHECK_WORKERS", min=1, help="Processes; by default one a core."),
     ] = None,
+    engine: Annotated[
+        Literal["local", "spark"],
+        typer.Option("--engine", envvar="BREACHCHECK_ENGINE", help="This machine, or a Spark standalone cluster."),
+    ] = "local",
+    spark_master: Annotated[
+        str | None,
+        typer.Option("--spark-master", envvar="BREACHCHECK_SPARK_MASTER", help="spark://HOST:PORT of the cluster."),
+    ] = None,
+    spark_secret_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--spark-secret-file", envvar="BREACHCHECK_SPARK_SECRET_FILE", help="The cluster's secret, mode 0600."
+        ),
+    ] = None,
 ) -> None:
     """Bring leaked files into the ledger and publish the next release. Killed, it goes on where it was."""
     from breachcheck import keys as room
     from breachcheck import terminal
     from breachcheck.ingest import hardening
-    from breachcheck.ingest.engine import LocalEngine
     from breachcheck.ingest.mapping import About, read_about, read_mapping
     from breachcheck.ingest.pipeline import Job
     from breachcheck.ingest.pipeline import ingest as run
@@ -216,11 +237,25 @@ def ingest(
     slow_hash = SLOW_HASHES[parameters]
     with (
         Ledger(ledger or keys / FILE, steward, slow_hash) as book,
-        LocalEngine(workers) as engine,
+        _engine(engine, workers, spark_master, spark_secret_file) as crew,
         terminal.watching() as watch,
     ):
-        report = run(job, steward, slow_hash, book, releases, engine, policy, datetime.now(UTC), watch)
+        report = run(job, steward, slow_hash, book, releases, crew, policy, datetime.now(UTC), watch)
     terminal.print_report(report)
+
+
+def _engine(
+    engine: Literal["local", "spark"], workers: int | None, master: str | None, secret_file: Path | None
+) -> LocalEngine | SparkEngine:
+    if engine == "local":
+        from breachcheck.ingest.engine import LocalEngine
+
+        return LocalEngine(workers)
+    from breachcheck.ingest.spark import SparkEngine
+
+    if master is None or secret_file is None:
+        raise typer.BadParameter("needs --spark-master and --spark-secret-file", param_hint="--engine spark")
+    return SparkEngine(master, secret_file)
 
 
 @release_app.command("show")
