@@ -7,12 +7,14 @@ import csv
 import math
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
 import threading
 import time
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,7 +40,7 @@ from tests.canary import Scanner
 from tests.world import BREACHCHECK, World, free_port, run
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-SCRIPT = Path(__file__).parents[1] / "scripts" / "spark"
+ROOT = Path(__file__).parents[1]
 COLUMNS = ("N_Num_Assure", "L_Nom_Prenom", "L_Num_CIN", "N_Tel", "L_Email", "N_RIB")
 
 needs_spark = pytest.mark.skipif(
@@ -47,6 +49,7 @@ needs_spark = pytest.mark.skipif(
 )
 
 # A block store of 70 KB: results, broadcasts and all else that Spark keeps goes to its disk.
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # for the dozen JVMs that live for seconds
 SMALL = """
 spark.memory.fraction 0.0001
 spark.task.maxDirectResultSize 1k
@@ -97,8 +100,10 @@ class Cluster:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder, port = tmp_path_factory.mktemp("spark") / "cluster", free_port()
-    environment = {**os.environ, "SPARK_MASTER_PORT": str(port), "SPARK_WORKER_CORES": "1"}
-    with subprocess.Popen([SCRIPT, folder], stdout=subprocess.PIPE, text=True, env=environment) as process:
+    environment = {**os.environ, "SPARK_MASTER_PORT": str(port), "SPARK_WORKER_CORES": "1", "JAVA_TOOL_OPTIONS": QUICK}
+    with subprocess.Popen(
+        [ROOT / "scripts" / "spark", folder], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
         try:
             assert process.stdout
             said: dict[str, str] = {}
@@ -251,6 +256,7 @@ def engine(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     (conf / "spark-defaults.conf").write_text(SMALL)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPARK_CONF_DIR", str(conf))
+        patch.setenv("JAVA_TOOL_OPTIONS", QUICK)
         patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("driver")))
         with SparkEngine(cluster.master, cluster.secret) as made:
             yield made
@@ -266,7 +272,7 @@ def made(
     steward = key_room.init(root / "keys")
     with LocalEngine(1) as one:
         local = _ingest(root / "local", root / "keys", files, one)
-    # With the same files and keys, so the same run key: Python workers remember in the second what they saw in the first.
+    # The same files and keys, so the same run key: Python workers remember in the second what they saw in the first.
     plain, killing = _Watched(engine, cluster, kill=False), _Watched(engine, cluster, kill=True)
     places = [cluster.folder, Path(tempfile.gettempdir())]
     kept = root / "kept"
@@ -317,7 +323,7 @@ def test_an_executor_and_python_workers_killed_in_the_middle_change_nothing(made
 
 
 @needs_spark
-def test_nothing_of_a_row_and_no_key_is_written_anywhere(made: Made, cluster: Cluster) -> None:
+def test_nothing_of_a_row_and_no_key_is_written_anywhere(made: Made) -> None:
     blocks = list(made.kept.iterdir())
     assert sum(path.stat().st_size for path in blocks) > 100_000, "nothing was spilled"
     findings = Scanner(made.canaries).scan([*made.places, made.kept])
@@ -347,7 +353,7 @@ def test_an_error_of_ours_comes_through_and_another_shows_its_type_alone(engine:
     with pytest.raises(InputError) as ours:
         list(engine.map(read_mapping, ["/nowhere.toml"]))
     assert ours.value.reason == "mapping"
-    with pytest.raises(ReleaseError, match="^worker_failed: a worker failed with ValueError$"):
+    with pytest.raises(ReleaseError, match=r"^worker_failed: a worker failed with ValueError$"):
         list(engine.map(int, ["1", "AB123456"]))
     logs = [path.read_bytes() for path in (cluster.folder / "work").rglob("stderr")]
     assert logs
@@ -389,6 +395,12 @@ def test_a_row_is_left_out_only_where_a_chunk_before_has_it(tmp_path: Path) -> N
     assert whole > 20
     assert [one.batch.num_rows for one in told] == [whole, 0, whole, whole, 0]
     assert [one.counts.rows_accepted for one in told] == [told[0].counts.rows_accepted] * 5
+
+
+def test_the_lock_file_has_the_version_that_the_package_asks_for() -> None:
+    [asked] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["spark"]
+    assert re.fullmatch(r"pyspark==[0-9.]+", asked)
+    assert f"\n{asked} " in (ROOT / "scripts" / "spark.lock").read_text()
 
 
 def test_the_engine_needs_to_be_told_its_cluster(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 """The engine of many machines: a Spark standalone cluster. Spark moves sealed octets and never sees what is in them.
 
-Work and result of a batch are pickled, then sealed with AES-256-GCM under a key that is derived from the cluster's
-authentication secret on both sides and travels nowhere. So no Java heap, socket, block or log of Spark holds a row, the
-run key or `sk` in the clear, whatever Spark writes to a disk and whenever it does; its own authentication and encryption
-of RPC, blocks and files are on beneath that. A batch is the data of a task of its own, not a part of its code: code is
-a broadcast, which Spark may move to a disk.
+Work and result of a batch are pickled, then sealed with AES-256-GCM under a key that both sides derive from the
+cluster's secret, and that travels nowhere. So no Java heap, socket, block or log of Spark holds a row, the run key or
+`sk` in the clear, whatever Spark writes to a disk, and whenever. Beneath that, Spark's own authentication and encryption
+of RPC, blocks and files are on. A batch is the data of a task of its own and no part of its code: code is a broadcast,
+which Spark may move to a disk.
 """
 
 from __future__ import annotations
