@@ -2,8 +2,8 @@
 
 Work and result of a batch are pickled, then sealed with AES-256-GCM under a key that both sides derive from the
 cluster's secret, and that travels nowhere. So no Java heap, socket, block or log of Spark holds a row, the run key or
-`sk` in the clear, whatever Spark writes to a disk, and whenever. Beneath that, Spark's own authentication and encryption
-of RPC, blocks and files are on. A batch is the data of a task of its own and no part of its code: code is a broadcast,
+`sk` in the clear, whatever Spark writes to a disk, and whenever. Beneath that, authentication and the encryption of
+RPC, blocks and files are on. A batch is the data of a task of its own and no part of its code: code is a broadcast,
 which Spark may move to a disk.
 """
 
