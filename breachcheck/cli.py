@@ -7,12 +7,16 @@ import os
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
 
 import typer
 from typer.main import get_command
 
 from breachcheck.errors import BreachcheckError, InputError, ReleaseError
+
+if TYPE_CHECKING:
+    from breachcheck.ingest.engine import LocalEngine
+    from breachcheck.ingest.spark import SparkEngine
 
 NOT_FOUND: Final = 0
 EXPOSED: Final = 1
@@ -243,6 +247,20 @@ def ingest(
         bool,
         typer.Option("--dry-run", help="Write nothing: measure, and say how long it would take, and how much room."),
     ] = False,
+    engine: Annotated[
+        Literal["local", "spark"],
+        typer.Option("--engine", envvar="BREACHCHECK_ENGINE", help="This machine, or a Spark standalone cluster."),
+    ] = "local",
+    spark_master: Annotated[
+        str | None,
+        typer.Option("--spark-master", envvar="BREACHCHECK_SPARK_MASTER", help="spark://HOST:PORT of the cluster."),
+    ] = None,
+    spark_secret_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--spark-secret-file", envvar="BREACHCHECK_SPARK_SECRET_FILE", help="The cluster's secret, mode 0600."
+        ),
+    ] = None,
 ) -> None:
     """Bring leaked files into the ledger and publish the next release. Killed, it goes on where it was."""
     from breachcheck import keys as room
@@ -266,8 +284,8 @@ def ingest(
     job = Job(tuple(expand(files)), read_mapping(mapping), dataset, described, rejects, accept_rejects)
     slow_hash = SLOW_HASHES[parameters]
     if dry_run:
-        with LocalEngine(workers) as engine:
-            expected = estimate(job.files, job.mapping, slow_hash, engine, engine.workers)
+        with LocalEngine(workers) as here:
+            expected = estimate(job.files, job.mapping, slow_hash, here, here.workers)
         terminal.print_json(expected.json()) if as_json else terminal.print_estimate(expected)
         return
     steward = room.read_steward(keys, releases)
@@ -276,16 +294,30 @@ def ingest(
     how = terminal.Progress.NONE if quiet else terminal.Progress.JSON if as_json else terminal.Progress.WORDS
     with (
         Ledger(ledger or keys / FILE, steward, slow_hash) as book,
-        LocalEngine(workers) as engine,
+        _engine(engine, workers, spark_master, spark_secret_file) as crew,
         terminal.watching(how) as watch,
     ):
-        report = run(job, steward, slow_hash, book, releases, engine, policy, datetime.now(UTC), watch)
+        report = run(job, steward, slow_hash, book, releases, crew, policy, datetime.now(UTC), watch)
     summary = summarize(report)
     if page:
         write(page, summary)
     terminal.print_json(summary.json()) if as_json else terminal.print_report(summary)
     for name in report.unfinished:
         terminal.NOTES.print(f"{name} is of a run that did not end: give its command again, or remove it", markup=False)
+
+
+def _engine(
+    engine: Literal["local", "spark"], workers: int | None, master: str | None, secret_file: Path | None
+) -> LocalEngine | SparkEngine:
+    if engine == "local":
+        from breachcheck.ingest.engine import LocalEngine
+
+        return LocalEngine(workers)
+    from breachcheck.ingest.spark import SparkEngine
+
+    if master is None or secret_file is None:
+        raise typer.BadParameter("needs --spark-master and --spark-secret-file", param_hint="--engine spark")
+    return SparkEngine(master, secret_file)
 
 
 @release_app.command("show")

@@ -117,7 +117,9 @@ class _Memory:
     """The rows that a worker has seen, by keyed 128-bit digest: what came of them, and in which chunk they stood first.
 
     A dump of monthly files says the same of a person a dozen times. Of a row whose identifiers are spelled as they were
-    before, beside the same fields, there is nothing new to tell. A chunk that is worked on again tells all of its own.
+    before, beside the same fields, there is nothing new to tell. "Before" is in a chunk of a lower number: so the first
+    chunk in which a row stands tells it, whichever worker did that chunk, in whatever order, and did it again when the
+    first result was lost.
     """
 
     def __init__(self) -> None:
@@ -193,12 +195,12 @@ class Shroud:
         memory = _memory(self.attempt).rows
         marks = self._marks(plan, mask, [text for _, text in identifying])
         known = [memory.get(mark) for mark in marks]
-        new = pa.array([one is None or one[0] == number for one in known], pa.bool_())
-        outcomes: Counter[_Outcome] = Counter(one[1] for one in known if one and one[0] != number)
+        new = pa.array([one is None or one[0] >= number for one in known], pa.bool_())
+        outcomes: Counter[_Outcome] = Counter(one[1] for one in known if one and one[0] < number)
         rejected += [
             (at, "no_identifier")
             for at, one in zip(numbers.to_pylist(), known, strict=True)
-            if one and one[0] != number and not one[1].accepted
+            if one and one[0] < number and not one[1].accepted
         ]
         mask, numbers = mask.filter(new), numbers.filter(new)
         cells = [(cell, text.filter(new)) for cell, text in identifying]
@@ -209,7 +211,7 @@ class Shroud:
         outcomes.update(fresh)
         room = MAX_REMEMBERED - len(memory)
         if room > 0:
-            unknown = (mark for mark, one in zip(marks, known, strict=True) if one is None or one[0] == number)
+            unknown = (mark for mark, one in zip(marks, known, strict=True) if one is None or one[0] >= number)
             memory.update(zip(unknown, ((number, outcome) for outcome in fresh[:room]), strict=False))
         for outcome, times in outcomes.items():
             self._count(counts, outcome, times)
