@@ -50,10 +50,16 @@ PublisherKey = Annotated[
 
 Plan = Annotated[Path, typer.Option("--plan", envvar="BREACHCHECK_MAINTENANCE", help="File of the maintenance plan.")]
 ValidDays = Annotated[
-    int, typer.Option("--valid-days", envvar="BREACHCHECK_VALID_DAYS", min=1, help="Days the release stays current.")
+    int,
+    typer.Option(
+        "--valid-days", envvar="BREACHCHECK_VALID_DAYS", min=1, max=MAX_DAYS, help="Days the release stays current."
+    ),
 ]
 KMembers = Annotated[
-    int, typer.Option("--k-members", envvar="BREACHCHECK_K_MEMBERS", min=1, help="Identifiers a bucket, at least.")
+    int,
+    typer.Option(
+        "--k-members", envvar="BREACHCHECK_K_MEMBERS", min=1, max=2**53, help="Identifiers a bucket, at least."
+    ),
 ]
 KPopulation = Annotated[
     int, typer.Option("--k-population", envvar="BREACHCHECK_K_POPULATION", min=1, help="Numbers a bucket, at least.")
@@ -280,16 +286,16 @@ def ingest(
     hardening.harden()
     if page and not page.parent.is_dir():
         raise InputError("report", f"{page.parent} is no folder")
-    described = read_about(about) if about else About()
-    job = Job(tuple(expand(files)), read_mapping(mapping), dataset, described, rejects, accept_rejects)
     slow_hash = SLOW_HASHES[parameters]
+    settled, described = read_mapping(mapping), read_about(about) if about else About()
     if dry_run:
         with LocalEngine(workers) as here:
-            expected = estimate(job.files, job.mapping, slow_hash, here, here.workers)
+            expected = estimate(expand(files), settled, slow_hash, here, here.workers)
         terminal.print_json(expected.json()) if as_json else terminal.print_estimate(expected)
         return
     steward = room.read_steward(keys, releases)
     refuse_withdrawn(read_previous(releases, steward.publisher_key), dataset)
+    job = Job(tuple(expand(files)), settled, dataset, described, rejects, accept_rejects)
     policy = Policy(k_members, k_population, timedelta(days=valid_days), grow, allow_shrinking)
     how = terminal.Progress.NONE if quiet else terminal.Progress.JSON if as_json else terminal.Progress.WORDS
     with (
@@ -367,9 +373,11 @@ def release_verify(
 def release_renew(keys: Keys, releases: Releases, valid_days: ValidDays = 90) -> None:
     """Sign the current release anew, for a while longer. Its number and its buckets stay."""
     from breachcheck import keys as room
+    from breachcheck.ingest import hardening
     from breachcheck.ingest.renewal import renew
     from breachcheck.terminal import RESULTS
 
+    hardening.harden()
     manifest = renew(room.read_steward(keys, releases), releases, timedelta(days=valid_days), datetime.now(UTC))
     RESULTS.print(f"release {manifest.release}: valid until {manifest.valid_until:%Y-%m-%d %H:%M} UTC")
 
@@ -390,11 +398,13 @@ def release_withdraw(
     """Publish the next release without a dataset, and say so in public. The ledger forgets it."""
     from breachcheck import keys as room
     from breachcheck import terminal
+    from breachcheck.ingest import hardening
     from breachcheck.ingest.publish import Policy
     from breachcheck.ingest.withdrawal import withdraw
     from breachcheck.store.ledger import FILE, Ledger
     from breachcheck.store.reader import open_release
 
+    hardening.harden()
     steward = room.read_steward(keys, releases)
     with open_release(releases, steward.publisher_key) as release:
         parameters = release.manifest.parameters

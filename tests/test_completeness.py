@@ -65,12 +65,19 @@ def test_the_same_number_of_rows_under_fewer_kinds_is_refused(tmp_path: Path) ->
 
 
 def test_the_steward_may_say_that_it_shrinks(tmp_path: Path) -> None:
-    ingest_small(tmp_path, leak(tmp_path / "a.csv", ONE))
+    ingest_small(tmp_path, leak(tmp_path / "a.csv", ONE, TWO))
     (tmp_path / "keys" / FILE).unlink()
     second = leak(tmp_path / "b.csv", TWO)
-    report = ingest_small(tmp_path, second, dataset="two", policy=Policy(shrink=True))
-    assert [dataset.name for dataset in report.manifest.datasets] == ["two"]
-    assert ingest_small(tmp_path, second, dataset="two").manifest.release == 3
+    report = ingest_small(tmp_path, second, policy=Policy(shrink=True))
+    assert [dataset.rows_read for dataset in report.manifest.datasets] == [1]
+    assert ingest_small(tmp_path, second).manifest.release == 3
+
+
+def test_a_whole_dataset_does_not_go_without_a_word_in_public(tmp_path: Path) -> None:
+    ingest_small(tmp_path, leak(tmp_path / "a.csv", ONE))
+    (tmp_path / "keys" / FILE).unlink()
+    with pytest.raises(ReleaseError, match="dataset_missing"):
+        ingest_small(tmp_path, leak(tmp_path / "b.csv", TWO), dataset="two", policy=Policy(shrink=True))
 
 
 def test_a_corrected_mapping_may_find_less_even_if_it_was_killed_before_it_published(
@@ -121,13 +128,13 @@ def test_a_publication_that_was_killed_before_its_last_rename_does_not_count_as_
 
 
 def test_the_command_says_it_in_one_line_and_takes_the_word_of_the_steward(tmp_path: Path) -> None:
-    first, second = leak(tmp_path / "a.csv", ONE), leak(tmp_path / "b.csv", TWO)
+    first, second = leak(tmp_path / "a.csv", ONE, TWO), leak(tmp_path / "b.csv", TWO)
     run("keys", "init", "--keys", tmp_path / "keys")
     words = ["--mapping", "cnss", "--keys", tmp_path / "keys", "--releases", tmp_path / "releases"]
     words += ["--parameters", "testing-only"]
     run("ingest", first, "--dataset", "one", *words)
     (tmp_path / "keys" / FILE).unlink()
-    done = run("ingest", second, "--dataset", "two", *words, check=False)
+    done = run("ingest", second, "--dataset", "one", *words, check=False)
     assert done.returncode == 3
     assert "breachcheck: ledger_behind: " in done.stderr
-    run("ingest", second, "--dataset", "two", *words, "--allow-shrinking")
+    run("ingest", second, "--dataset", "one", *words, "--allow-shrinking")

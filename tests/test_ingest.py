@@ -74,10 +74,11 @@ def _ingest(
     mapping: str = "cnss",
     about: About | None = None,
     rejects: Path | None = None,
+    accept_rejects: bool = False,
 ) -> Report:
     folder = root / "keys"
     steward = key_room.read_steward(folder) if folder.exists() else key_room.init(folder)
-    job = Job(files, read_mapping(mapping), dataset, about or About(), rejects)
+    job = Job(files, read_mapping(mapping), dataset, about or About(), rejects, accept_rejects)
     with Ledger(folder / FILE, steward, TESTING_ONLY) as ledger:
         return ingest(
             job, steward, TESTING_ONLY, ledger, root / "releases", engine or _Inline(), policy or Policy(), NOW, _silent
@@ -208,7 +209,7 @@ def test_a_value_that_is_no_valid_key_is_exposed_all_the_same(tmp_path: Path) ->
 
 def test_rejected_rows_are_written_with_file_number_and_reason_alone(tmp_path: Path) -> None:
     leak = _leak(tmp_path / "leak.csv", "1;202501;123456789;Test;;26;4000;", "1;2", "1;202501;;Test;;26;4000;")
-    _ingest(tmp_path, leak, rejects=tmp_path / "rejects.csv")
+    _ingest(tmp_path, leak, rejects=tmp_path / "rejects.csv", accept_rejects=True)
     said = (tmp_path / "rejects.csv").read_text("utf-8").splitlines()
     assert said == ["file,number,reason", "leak.csv,2,columns", "leak.csv,3,no_identifier"]
 

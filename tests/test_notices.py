@@ -736,7 +736,7 @@ def test_clients_say_until_when_and_go_on_when_it_is_cancelled(world: World, tmp
         assert content.pop("retry_after") <= 7_200
         assert content == {
             "verdict": "undetermined", "reason": "maintenance", "until": f"{ends:%Y-%m-%dT%H:%M:%SZ}",
-            "release": None, "breaches": [], "checked": [], "unchecked": [],
+            "release": None, "breaches": [], "checked": [], "unchecked": [], "coverage": [],
         }  # fmt: skip
         run("maintenance", "cancel", "--plan", plan, "now")
         eventually(lambda: status_of(url)["maintenance"] is None)

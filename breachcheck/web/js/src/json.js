@@ -8,15 +8,16 @@
 /**
  * Read a JSON text: strict UTF-8, no byte order mark, no lone surrogate, no number but integers written as such.
  * @param {Uint8Array} octets
+ * @param {boolean} [integers] false: other numbers too
  * @returns {unknown}
  * @throws {SyntaxError | TypeError}
  */
-export function parseJson(octets) {
+export function parseJson(octets, integers = true) {
   // ignoreBOM keeps the mark in the text, where JSON has no place for it.
   const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(octets);
   const value = JSON.parse(text);
   // It parsed: what is no string and has a digit before one of these is such a number. JSON.parse makes 5 of 5.0.
-  if (/[0-9][.eE]/.test(text.replace(/"(?:[^"\\]|\\.)*"/g, '""'))) throw new SyntaxError('not an integer');
+  if (integers && /[0-9][.eE]/.test(text.replace(/"(?:[^"\\]|\\.)*"/g, '""'))) throw new SyntaxError('not an integer');
   /** @type {unknown[]} */
   const rest = [value];
   while (rest.length > 0) {

@@ -55,7 +55,7 @@ export function readEvaluation(octets) {
 export function readMaintenance(octets) {
   if (octets.length > MAX_PROBLEM) return null;
   try {
-    const problem = parseJson(octets);
+    const problem = parseJson(octets, false); // a problem may have members of all kinds
     if (!isObject(problem) || problem['type'] !== 'urn:breachcheck:problem:maintenance') return null;
     const { until } = problem;
     return typeof until === 'string' && seconds(until) !== null ? until : null;

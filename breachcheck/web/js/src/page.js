@@ -437,7 +437,7 @@ function putDate(place, date) {
  */
 function putMoment(place, time) {
   const style = /** @type {const} */ ({ dateStyle: 'full', timeStyle: 'short' });
-  place.textContent = new Date(time).toLocaleString(locale, style);
+  place.textContent = new Date(time).toLocaleString(locales, style);
   place.setAttribute('datetime', time);
 }
 
