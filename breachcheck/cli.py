@@ -559,7 +559,13 @@ def _identifier(kind: str) -> str:
         text: str = typer.prompt(kind, err=True)
         return text
     # Octets that are no text become lone surrogates, which stand in no identifier.
-    return sys.stdin.buffer.readline(_MAX_LINE).decode("utf-8", "surrogateescape")
+    octets = b""
+    while b"\n" not in octets and len(octets) < _MAX_LINE and (more := os.read(sys.stdin.fileno(), _MAX_LINE)):
+        octets += more
+    line, _, rest = octets.partition(b"\n")
+    if rest.strip():  # whoever pipes a list would take one answer for all
+        raise InputError("several_lines", "one identifier is checked at a time")
+    return line.decode("utf-8", "surrogateescape")
 
 
 def _memory() -> Path:

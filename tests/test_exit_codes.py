@@ -206,3 +206,14 @@ def test_the_last_resort_tells_the_place_alone(
     said = capfd.readouterr().err
     assert "Test Person" not in said
     assert "ValueError in test_exit_codes.py, line " in said
+
+
+def test_several_lines_are_not_answered_as_one(tmp_path: Path) -> None:
+    done = run("check", "phone", "--url", "http://127.0.0.1:9", "--publisher-key", _key(tmp_path), check=False,
+               stdin="0612345678\n0612345679\n")  # fmt: skip
+    assert (done.returncode, "several_lines" in done.stderr) == (2, True)
+
+
+def _key(tmp_path: Path) -> Path:
+    run("keys", "init", "--keys", tmp_path / "keys")
+    return tmp_path / "keys" / "publisher.pub"

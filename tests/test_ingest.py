@@ -19,7 +19,7 @@ import pytest
 
 from breachcheck import keys as key_room
 from breachcheck.errors import InputError, ReleaseError
-from breachcheck.exposure import DataClass, mask_of
+from breachcheck.exposure import DataClass, Flag, mask_of
 from breachcheck.ingest import pipeline
 from breachcheck.ingest.engine import Engine, LocalEngine
 from breachcheck.ingest.mapping import About, Mapping, read_about, read_mapping
@@ -199,6 +199,78 @@ def test_an_open_quote_takes_no_other_row_with_it(tmp_path: Path) -> None:
     report = _ingest(tmp_path, _leak(tmp_path / "leak.csv", *rows))
     assert (report.dataset.rows_read, report.dataset.rows_rejected) == (1000, {"quoting": 1})
     assert report.identifiers == {"social_security": 999}
+
+
+def test_a_quote_that_opens_a_line_and_one_that_opens_the_next_take_no_row(tmp_path: Path) -> None:
+    leak = tmp_path / "leak.csv"
+    sound = "".join(f"CD{number};Test;06{number:08d}\n" for number in range(10_000, 10_100))
+    leak.write_text(f'CIN;NOM;TEL\n{sound}"ZZ777;Victim;0699887766\n";Next;0655443322\n{sound}', "utf-8")
+    mapping = tmp_path / "mapping.toml"
+    columns = (
+        'header = "CIN"\nkind = "national_id"',
+        'header = "NOM"\ndata_class = "Names"',
+        'header = "TEL"\nkind = "phone"',
+    )
+    mapping.write_text("version = 1\n" + "".join(f"[[column]]\n{column}\n" for column in columns))
+    report = _ingest(tmp_path, leak, mapping=str(mapping))
+    assert report.dataset.rows_read == 202
+    assert report.dataset.rows_rejected["quoting"] >= 1
+    assert report.dataset.rows_read == report.dataset.rows_accepted + sum(report.dataset.rows_rejected.values())
+
+
+PERSON_AND_EMPLOYER = """version = 1
+linking = ["national_id", "social_security"]
+[[column]]
+header = "CIN"
+kind = "national_id"
+[[column]]
+header = "SSN"
+kind = "social_security"
+[[column]]
+header = "BOSS"
+kind = "national_id"
+employer = true
+[[column]]
+header = "SAL"
+data_class = "Earnings"
+"""
+
+
+def _shown(root: Path) -> dict[str, tuple[int, int]]:
+    """Field mask and flags of each identifier in the ledger, by kind and canonical form of those asked."""
+    steward = key_room.read_steward(root / "keys")
+    with Ledger(root / "keys" / FILE, steward, TESTING_ONLY) as ledger:
+        ledger.gather()
+        return {one.output.hex(): (one.fields, one.flags) for kind in ledger.kinds() for one in ledger.sealables(kind)}
+
+
+def _output(root: Path, kind: str, canonical: str) -> str:
+    steward = key_room.read_steward(root / "keys")
+    message = slow_hash_bulk(Identifier(kind, canonical), steward.service_salt, TESTING_ONLY)
+    return oprf.evaluate(steward.evaluator.sk, message).hex()
+
+
+def test_who_is_person_and_employer_in_one_row_stays_the_person(tmp_path: Path) -> None:
+    leak, mapping = tmp_path / "leak.csv", tmp_path / "mapping.toml"
+    leak.write_text("CIN;SSN;BOSS;SAL\nZZ777;200000001;ZZ777;\n;200000001;;1234\n")
+    mapping.write_text(PERSON_AND_EMPLOYER)
+    _ingest(tmp_path, leak, mapping=str(mapping))
+    fields, _ = _shown(tmp_path)[_output(tmp_path, "national_id", "ZZ777")]
+    assert fields & DataClass.EARNINGS.bit
+
+
+def test_a_placeholder_joins_nobody_however_the_files_come(tmp_path: Path) -> None:
+    mapping = tmp_path / "mapping.toml"
+    mapping.write_text(PERSON_AND_EMPLOYER)
+    for part in range(4):
+        numbers = range(300_000_000 + 60 * part, 300_000_060 + 60 * part)
+        leak = tmp_path / f"{part}.csv"
+        leak.write_text("CIN;SSN;BOSS;SAL\n" + "".join(f"XX999999;{n};;{n == 300_000_005 or ''}\n" for n in numbers))
+        _ingest(tmp_path, leak, mapping=str(mapping))
+    shown = _shown(tmp_path)
+    assert shown[_output(tmp_path, "social_security", "300000005")][0] & DataClass.EARNINGS.bit
+    assert not shown[_output(tmp_path, "social_security", "300000077")][0] & DataClass.EARNINGS.bit
+    assert shown[_output(tmp_path, "national_id", "XX999999")][1] == Flag.SHARED
 
 
 def test_a_value_that_is_no_valid_key_is_exposed_all_the_same(tmp_path: Path) -> None:

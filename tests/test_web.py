@@ -347,6 +347,13 @@ def test_an_older_release_than_the_browser_has_seen_is_no_result(
     could_not_check(visit, tag, Reason.RELEASE_ROLLED_BACK)
 
 
+def test_a_result_that_cannot_be_shown_is_no_result(visit: Visit) -> None:
+    visit.page.add_init_script("Number.prototype.toLocaleString = () => { throw new RangeError('no such style') }")
+    visit.open_form("en")
+    visit.ask("phone", nonmember("phone", 1))
+    could_not_check(visit, "en", Reason.CLIENT_FAULT)
+
+
 def test_a_service_that_asks_to_wait_for_no_time_is_shown_no_zero(proxy: Proxy, visit: Visit) -> None:
     proxy.faults["/v1/evaluate"] = tools.limiting_for("0")
     visit.open_form("en")

@@ -293,8 +293,9 @@ class Run:
         """Make one line of all with the same value and row mark, and number the values; keep the result of reading."""
         with _Transaction(self._database):
             self._database.execute(
-                "CREATE TABLE run.standing AS SELECT kind, value, row_high, row_low, bit_or(fields) AS fields, "
-                "bit_or(flags) AS flags FROM run.shrouded GROUP BY ALL"
+                # Not across flags: who stands in a row as employer may stand there as the person too.
+                "CREATE TABLE run.standing AS SELECT kind, value, row_high, row_low, bit_or(fields) AS fields, flags "
+                "FROM run.shrouded GROUP BY ALL"
             )
             self._database.execute(
                 "CREATE TABLE run.merged AS SELECT kind, value FROM run.standing GROUP BY ALL ORDER BY kind"

@@ -2,7 +2,8 @@
 
     strong   an identifier of a linking kind, not in a column of the employer's
     row      the set of strong identifiers of a row, as its 128-bit mark: rows with equal marks are one here
-    hub      a strong identifier with more than `MAX_ROWS` rows in one run, a placeholder such as 00000000: links nobody
+    hub      a strong identifier that stands in more than `MAX_SETS` different sets of strong identifiers, a placeholder
+             such as 00000000: it links nobody
     person   a connected component of rows and strong identifiers
     crowd    a component of more than `MAX_CROWD` rows: it is no person
 
@@ -20,15 +21,24 @@ import duckdb
 
 from breachcheck.exposure import Flag
 
-MAX_ROWS: Final = 64
+MAX_SETS: Final = 64
 MAX_CROWD: Final = 1024
 _ROUNDS: Final = 64  # what is not settled by then is a chain that no person makes
 
+# Marks are keyed by run. Only of what stands in many rows are the sets compared themselves, over all runs.
 _HUB: Final = """
 CREATE OR REPLACE TEMP TABLE hub AS
-SELECT DISTINCT kind, output FROM (
-    SELECT kind, output FROM exposure WHERE linking
-    GROUP BY kind, output, run HAVING count(DISTINCT (row_high, row_low)) > ?)
+WITH many AS (
+         SELECT kind, output FROM exposure WHERE linking
+         GROUP BY kind, output HAVING count(DISTINCT (run, row_high, row_low)) > $1),
+     stands AS (
+         SELECT DISTINCT kind, output, run, row_high, row_low FROM exposure SEMI JOIN many USING (kind, output)
+         WHERE linking),
+     sets AS (
+         SELECT run, row_high, row_low, list_sort(list(DISTINCT (kind, output))) AS members
+         FROM exposure SEMI JOIN stands USING (run, row_high, row_low) WHERE linking GROUP BY ALL)
+SELECT kind, output FROM stands JOIN sets USING (run, row_high, row_low)
+GROUP BY kind, output HAVING count(DISTINCT members) > $1
 """
 _EDGE: Final = """
 CREATE OR REPLACE TEMP TABLE edge AS
@@ -105,7 +115,7 @@ def gather(database: duckdb.DuckDBPyConnection) -> People:
     Its columns are kind, output, locator, dataset, fields, flags; one line for each identifier and dataset.
     """
     run = database.execute
-    run(_HUB, [MAX_ROWS])
+    run(_HUB, [MAX_SETS])
     run(_EDGE)
     run(_LABEL)
     for _ in range(_ROUNDS):

@@ -17,7 +17,7 @@ TROUBLES: Final[Mapping[str, str]] = {
     "release_expired": N_("The list of files is out of date. Those who publish it have to renew it."),
     "release_not_yet_valid": N_("The list of files is dated in the future: a clock is wrong."),
     "page_damaged": N_("A part of the files is damaged. It has to be replaced."),
-    "self_check": N_("The service checked itself with invented numbers, and did not get the right answers."),
+    "self_check": N_("The service could not confirm that its own answers are right."),
     "evaluator_key": N_("The service does not have the key that belongs to the list of files."),
     "daily_cap": N_("The service has made as many checks as it may in one day. It goes on tomorrow."),
     "maintenance_plan": N_("The announcements of maintenance cannot be read. Some may be missing here."),

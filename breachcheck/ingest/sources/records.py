@@ -239,7 +239,7 @@ class Cutter:
             if end > limit or len(cells) != self._width:
                 return first_end, "quoting"
             for index, cell in enumerate(cells):
-                if cell.stop > first_end and self._swallows(buffer[cell.start : cell.stop], index):
+                if cell.stop >= first_end and self._swallows(buffer[cell.start : cell.stop], index):
                     return first_end, "quoting"
         return end, None
 

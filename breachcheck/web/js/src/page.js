@@ -192,15 +192,27 @@ async function start() {
   bar.value = 0;
   status.textContent = say('stages', 'manifest');
   status.focus();
-  const answer = await answerOf(kind, field.value, signal);
+  const answer = await answerOf(kind, field.value, signal).catch(() => unanswered('client_fault'));
   if (signal.aborted) return; // nobody waits for it any more
   if (answer.verdict.type === 'exposed') erase(current); // the others may want to read it again
-  result.replaceChildren(...rendered(answer));
+  result.replaceChildren(...drawn(answer));
   show(result);
   status.textContent = '';
   const headline = one(result, 'h2', HTMLElement);
   headline.focus({ preventScroll: true });
   headline.scrollIntoView();
+}
+
+/**
+ * Return what a result shows. One that cannot be shown is none.
+ * @param {Answer} answer
+ */
+function drawn(answer) {
+  try {
+    return rendered(answer);
+  } catch {
+    return rendered(unanswered('client_fault'));
+  }
 }
 
 /**
