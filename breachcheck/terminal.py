@@ -24,6 +24,7 @@ from breachcheck.notices.plan import Window
 from breachcheck.protocol.manifest import Manifest
 
 if TYPE_CHECKING:
+    from breachcheck.store.ledger import Erasure
     from breachcheck.ingest.dry_run import Estimate
     from breachcheck.ingest.pipeline import Watch
     from breachcheck.ingest.progress import Pace
@@ -329,6 +330,12 @@ def print_tally(counted: Tally) -> None:
         RESULTS.print(f"rows rejected: {reason}: {coarse(count)}")
 
 
+def print_erasure(done: Erasure, total: int) -> None:
+    """Print what became of identifiers that were to be erased."""
+    RESULTS.print(f"erased: {done.erased:,}; not in the ledger: {done.absent:,}; erased before: {done.before:,}")
+    RESULTS.print(f"kept out from now on: {total:,}")
+
+
 def print_manifest(manifest: Manifest) -> None:
     """Print what a release is and promises."""
     RESULTS.print(
@@ -351,3 +358,4 @@ def print_manifest(manifest: Manifest) -> None:
         RESULTS.print(f"dataset {dataset.name}: {', '.join(dataset.fields)}", markup=False)
     for gone in manifest.withdrawn:
         RESULTS.print(f"withdrawn on {gone.date}: {gone.name}", markup=False)
+    RESULTS.print(f"erasures: {manifest.erasures:,}")
