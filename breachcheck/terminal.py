@@ -24,12 +24,12 @@ from breachcheck.notices.plan import Window
 from breachcheck.protocol.manifest import Manifest
 
 if TYPE_CHECKING:
-    from breachcheck.store.ledger import Erasure
     from breachcheck.ingest.dry_run import Estimate
     from breachcheck.ingest.pipeline import Watch
     from breachcheck.ingest.progress import Pace
     from breachcheck.ingest.report import Summary
     from breachcheck.ingest.tally import Tally
+    from breachcheck.store.ledger import Erasure
 
 
 class _Terminal(Console):

@@ -1,7 +1,8 @@
-"""Erasure: identifiers of which the ledger, and so every later release, keeps nothing but that they are not to come back.
+"""Erasure: identifiers of which ledger and later releases keep nothing but that they are not to come back.
 
-What the other identifiers of the same rows then show, `store.people` says. Tombstones are keyed: those of one key do not
-serve another (a new epoch), nor a canonical form that later rules change. Then the identifiers have to be given again.
+What the other identifiers of the same rows then show, `store.people` says. Tombstones are keyed: those of one key do
+not serve another (a new epoch), nor a canonical form that later rules change. Then the identifiers have to be given
+again.
 """
 
 from __future__ import annotations

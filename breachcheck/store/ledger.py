@@ -197,7 +197,7 @@ class Ledger:
         stays with it.
 
         Raises:
-            ReleaseError: `run_unfinished`: the run file of an ingest may hold them; `unreadable`, for lack of space, say.
+            ReleaseError: `run_unfinished`: the run file of an ingest may hold them; `unreadable`: no space, say.
         """
         if left := self.unfinished():
             raise ReleaseError(
@@ -244,10 +244,10 @@ class Ledger:
         tables = run("SELECT table_name FROM duckdb_tables() WHERE database_name = 'heir'").fetchall()
         for (table,) in tables:
             if table != "exposure":
-                run(f"INSERT INTO heir.{table} FROM main.{table}")  # noqa: S608
+                run(f"INSERT INTO heir.{table} FROM main.{table}")
         run(
-            "INSERT INTO heir.exposure SELECT run, dataset, kind, output, locator, linking, coalesce(new_high, row_high), "
-            "coalesce(new_low, row_low), fields, flags FROM main.exposure ANTI JOIN erased USING (kind, output) "
+            "INSERT INTO heir.exposure SELECT run, dataset, kind, output, locator, linking, "
+            "coalesce(new_high, row_high), coalesce(new_low, row_low), fields, flags FROM main.exposure ANTI JOIN erased USING (kind, output) "
             "LEFT JOIN redrawn USING (row_high, row_low)"
         )
         for mark in fresh:
@@ -493,8 +493,8 @@ class Run:
         linked = [list(linking), int(Flag.EMPLOYER)]
         self._database.register("erased", pa.table({"position": pa.array(self.erased(), pa.uint64())}))
         rows = self._database.execute(
-            "SELECT DISTINCT row_high, row_low FROM run.standing JOIN run.merged USING (kind, value) "
-            f"JOIN erased ON merged.rowid = position WHERE {strong}",  # noqa: S608
+            "SELECT DISTINCT row_high, row_low FROM run.standing JOIN run.merged USING (kind, value) "  # noqa: S608
+            f"JOIN erased ON merged.rowid = position WHERE {strong}",
             linked,
         )
         self._database.register("redrawn", _redraw(rows.fetchall()))
@@ -506,7 +506,7 @@ class Run:
                 self._database.execute("DELETE FROM run WHERE name = ?", [past.name])
                 self._database.execute("INSERT INTO replaced SELECT ?, released FROM ledger", [past.dataset.name])
             self._database.execute(
-                f"INSERT INTO exposure SELECT ?, ?, kind, output, locator, {strong}, "
+                f"INSERT INTO exposure SELECT ?, ?, kind, output, locator, {strong}, "  # noqa: S608
                 "coalesce(new_high, row_high), coalesce(new_low, row_low), fields, flags "
                 "FROM run.standing JOIN run.merged USING (kind, value) "
                 "JOIN (FROM run.evaluated ANTI JOIN erased USING (position)) AS kept ON merged.rowid = kept.position "
