@@ -247,7 +247,8 @@ class Ledger:
                 run(f"INSERT INTO heir.{table} FROM main.{table}")
         run(
             "INSERT INTO heir.exposure SELECT run, dataset, kind, output, locator, linking, "
-            "coalesce(new_high, row_high), coalesce(new_low, row_low), fields, flags FROM main.exposure ANTI JOIN erased USING (kind, output) "
+            "coalesce(new_high, row_high), coalesce(new_low, row_low), fields, flags "
+            "FROM main.exposure ANTI JOIN erased USING (kind, output) "
             "LEFT JOIN redrawn USING (row_high, row_low)"
         )
         for mark in fresh:
