@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
@@ -415,6 +416,77 @@ def release_withdraw(
     terminal.print_manifest(manifest)
 
 
+@app.command()
+def forget(
+    kind: Annotated[str, typer.Argument(help="The kind of the identifiers, as for `check`.")],
+    reference: Annotated[
+        str,
+        typer.Option("--reference", metavar="TEXT", help="Where the proof of ownership is kept. Stays in the ledger."),
+    ],
+    keys: Keys,
+    releases: Releases,
+    ledger: LedgerFile = None,
+    valid_days: ValidDays = 90,
+    k_members: KMembers = 100,
+    k_population: KPopulation = 1000,
+    no_publish: Annotated[
+        bool, typer.Option("--no-publish", help="Leave them in the current release until the next is published.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")] = False,
+) -> None:
+    """Erase identifiers, at their owners' word, and publish the next release without them. They do not come back.
+
+    They are read from a prompt, or one a line from standard input, never from the command line.
+    """
+    from breachcheck import keys as room
+    from breachcheck import terminal
+    from breachcheck.ingest import erasure, hardening
+    from breachcheck.ingest.publish import Policy, publish, read_previous
+    from breachcheck.protocol.parameters import STANDARD
+    from breachcheck.store.ledger import FILE, Ledger
+
+    hardening.harden()
+    steward = room.read_steward(keys, releases)
+    previous = read_previous(releases, steward.publisher_key)
+    if previous is None and not no_publish:
+        raise ReleaseError("no_release", "there is no release to follow: give --no-publish, and ingest")
+    parameters = previous.parameters if previous else STANDARD
+    policy = Policy(k_members, k_population, timedelta(days=valid_days))
+    identifiers = erasure.read(kind, _lines(kind))
+    now = datetime.now(UTC)
+    manifest = None
+    with Ledger(ledger or keys / FILE, steward, parameters) as book:
+        done = erasure.forget(identifiers, reference, book, steward, parameters, now)
+        total = book.erasures()
+        if not no_publish:
+            with terminal.watching(terminal.Progress.NONE if as_json else terminal.Progress.WORDS) as watch:
+                book.gather()
+                manifest = publish(book, steward, parameters, releases, policy, now, [], watch)
+    if as_json:
+        release = manifest.release if manifest else None
+        terminal.print_json({**asdict(done), "erasures": total, "release": release})
+        return
+    terminal.print_erasure(done, total)
+    if manifest:
+        terminal.print_manifest(manifest)
+
+
+@app.command()
+def forgotten(keys: Keys, releases: Releases, ledger: LedgerFile = None) -> None:
+    """List the erasures in the ledger: date, kind, and the reference of the proof. Nobody's identifier is there."""
+    from breachcheck import keys as room
+    from breachcheck import terminal
+    from breachcheck.store.ledger import FILE, Ledger
+    from breachcheck.store.reader import open_release
+
+    steward = room.read_steward(keys, releases)
+    with open_release(releases, steward.publisher_key) as release:
+        parameters = release.manifest.parameters
+    with Ledger(ledger or keys / FILE, steward, parameters) as book:
+        for words in book.tombstones():
+            terminal.RESULTS.print("  ".join(words), markup=False)
+
+
 @maintenance_app.command("add")
 def maintenance_add(
     plan: Plan,
@@ -566,6 +638,13 @@ def _identifier(kind: str) -> str:
     if rest.strip():  # whoever pipes a list would take one answer for all
         raise InputError("several_lines", "one identifier is checked at a time")
     return line.decode("utf-8", "surrogateescape")
+
+
+def _lines(kind: str) -> list[str]:
+    first = _identifier(kind)
+    if sys.stdin.isatty():
+        return [first]
+    return [first, *(line.decode("utf-8", "surrogateescape") for line in sys.stdin.buffer)]
 
 
 def _memory() -> Path:

@@ -11,6 +11,7 @@ Each is one line, of lower-case hexadecimal but for the number.
 
 from __future__ import annotations
 
+import hmac
 import os
 import stat
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from breachcheck.errors import InputError, ProtocolError, ReleaseError
 from breachcheck.protocol import oprf
+from breachcheck.protocol.encoding import encode
 from breachcheck.protocol.manifest import PUBLISHER_KEY_LENGTH
 from breachcheck.protocol.parameters import SALT_LENGTH
 from breachcheck.protocol.server import Evaluator
@@ -49,6 +51,10 @@ class StewardKeys:
     def publisher_key(self) -> bytes:
         """The 32-byte public key that clients pin."""
         return self.publisher.public_key().public_bytes_raw()
+
+    def keyed(self, purpose: str, *parts: bytes) -> bytes:
+        """Return 32 bytes that stand for `parts` and tell nothing of them to who has not the evaluator key."""
+        return hmac.digest(self.evaluator.sk, encode(purpose, *parts), "sha256")
 
     def last_release_number(self) -> int:
         """Return the highest number that was spent with these keys, or 0.

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from breachcheck.ingest.progress import Pace
     from breachcheck.ingest.report import Summary
     from breachcheck.ingest.tally import Tally
+    from breachcheck.store.ledger import Erasure
 
 
 class _Terminal(Console):
@@ -329,6 +330,12 @@ def print_tally(counted: Tally) -> None:
         RESULTS.print(f"rows rejected: {reason}: {coarse(count)}")
 
 
+def print_erasure(done: Erasure, total: int) -> None:
+    """Print what became of identifiers that were to be erased."""
+    RESULTS.print(f"erased: {done.erased:,}; not in the ledger: {done.absent:,}; erased before: {done.before:,}")
+    RESULTS.print(f"kept out from now on: {total:,}")
+
+
 def print_manifest(manifest: Manifest) -> None:
     """Print what a release is and promises."""
     RESULTS.print(
@@ -351,3 +358,4 @@ def print_manifest(manifest: Manifest) -> None:
         RESULTS.print(f"dataset {dataset.name}: {', '.join(dataset.fields)}", markup=False)
     for gone in manifest.withdrawn:
         RESULTS.print(f"withdrawn on {gone.date}: {gone.name}", markup=False)
+    RESULTS.print(f"erasures: {manifest.erasures:,}")

@@ -717,8 +717,10 @@ def _tail(count: int, expected: float) -> float:
 class Scanner:
     """Finds canaries in files. Holds them, so its `repr` is blank."""
 
-    def __init__(self, canaries: Iterable[str], *, bound: int = _STREAM) -> None:
+    def __init__(self, canaries: Iterable[str], *, octets: Iterable[bytes] = (), bound: int = _STREAM) -> None:
         """Prepare the search; one stream is decompressed to at most `bound` bytes, and reported where it holds more.
+
+        `octets` are searched as they are, and numbered after the canaries.
 
         Raises:
             ValueError: There are no canaries, or one has fewer than 6 characters or, being a number, 8 digits.
@@ -740,6 +742,8 @@ class Scanner:
                 named.setdefault(pattern, name)
             for pattern, name in named.items():
                 self._owners.setdefault(pattern, []).append((place, name))
+        for place, pattern in enumerate(octets, len(texts)):
+            self._owners.setdefault(pattern, []).append((place, "octets"))
         for place, name, pattern in _duckdb_hashes(texts):
             self._owners.setdefault(pattern, []).append((place, name))
         self._swapped_owners = {

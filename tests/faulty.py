@@ -144,6 +144,7 @@ class Steward:
             ),
             canaries=(),
             withdrawn=(),
+            erasures=0,
         )
         return Release(content, manifest.sign(content, self.publisher), pages)
 

@@ -561,6 +561,7 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
         for name in draw(st.lists(st.from_regex(r"[A-Z]{3}", fullmatch=True).map(str.lower), max_size=2, unique=True))
         if name not in {one["name"] for one in content["datasets"]}
     ]
+    content["erasures"] = draw(_counts)
     return content
 
 
@@ -694,6 +695,7 @@ def small(number: int) -> Release:
         "datasets": datasets,
         "canaries": [],
         "withdrawn": [],
+        "erasures": 0,
     }
     body = json.dumps(content).encode()
     signed = PUBLISHER.sign(encode("manifest", body)) + body

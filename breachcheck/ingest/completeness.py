@@ -27,6 +27,20 @@ def refuse_behind(previous: Manifest, ledger: Ledger) -> None:
         )
 
 
+def refuse_forgetful(previous: Manifest, ledger: Ledger) -> None:
+    """Refuse a ledger with fewer tombstones than the release before counted: who was erased would come back.
+
+    Raises:
+        ReleaseError: `erasures_missing`.
+    """
+    if ledger.erasures() < previous.erasures:
+        raise ReleaseError(
+            "erasures_missing",
+            f"release {previous.release} left out {previous.erasures:,} erased identifiers, and the ledger has "
+            f"{ledger.erasures():,} tombstones: `forget` them in it again, with --no-publish",
+        )
+
+
 def other_rules(past: Past) -> list[str]:
     """Return the kinds of which the identifiers of a run were made under other rules than this program's."""
     return sorted(kind for kind, digest in past.rules.items() if kind not in KINDS or KINDS[kind].digest != digest)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hmac
 import json
 import os
 import random
@@ -24,7 +23,7 @@ from pydantic import ValidationError
 from breachcheck.errors import InputError
 from breachcheck.exposure import names_of
 from breachcheck.ingest import publish
-from breachcheck.ingest.completeness import other_rules, refuse_behind, refuse_other_rules
+from breachcheck.ingest.completeness import other_rules, refuse_behind, refuse_forgetful, refuse_other_rules
 from breachcheck.ingest.engine import Engine
 from breachcheck.ingest.mapping import About, Mapping
 from breachcheck.ingest.reduce import Counts, Evaluate, Shroud, unshroud
@@ -114,9 +113,12 @@ def ingest(
     _refuse_before_reading(job, asked, ledger)
     # Now already, and not only when hours of work are in the wrong ledger.
     previous = publish.read_previous(releases, keys.publisher_key)
+    if previous:
+        refuse_forgetful(previous, ledger)
     if previous and previous.public_key == keys.evaluator.pk and not policy.shrink:
         refuse_behind(previous, ledger)
-    given = {_keyed(keys, "source", digest(path)): path for path in job.files}
+    # Not a bare digest: that of a leaked file would say, to whoever has the file, that the ledger was made from it.
+    given = {keys.keyed("source", digest(path)): path for path in job.files}
     runs = [past for past in ledger.runs() if past.dataset.name == job.dataset]
     as_now = [past for past in runs if past.mapping == job.mapping.digest and not other_rules(past)]
     known = {source for past in as_now for source in past.sources}
@@ -134,7 +136,7 @@ def ingest(
     sample: list[publish.Sample] = []
     resumed = False
     if fresh:
-        name = _keyed(keys, "run", job.dataset.encode(), job.mapping.digest, *sorted(fresh)).hex()[:16]
+        name = keys.keyed("run", job.dataset.encode(), job.mapping.digest, *sorted(fresh)).hex()[:16]
         run_key = hkdf_expand(keys.evaluator.sk, encode("shroud", name.encode()), 64)
         run = ledger.run(name, {kind: KINDS[kind].digest for column in job.mapping.column for kind in column.kind})
         resumed = run.reading is not None or run.dataset is not None
@@ -210,11 +212,6 @@ def _refuse_useless(job: Job, counts: Counts) -> None:
         raise InputError("no_identifier", f"no row has an identifier that can be read; {told}")
     if rejected > counts.rows_accepted and not job.accept_rejects:
         raise InputError("rejects", f"{told}. Correct the mapping, or take the rest by --accept-rejects")
-
-
-def _keyed(keys: StewardKeys, purpose: str, *parts: bytes) -> bytes:
-    # Not a bare digest: that of a leaked file would say, to whoever has the file, that the ledger was made from it.
-    return hmac.digest(keys.evaluator.sk, encode(purpose, *parts), "sha256")
 
 
 def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Engine, watch: Watch) -> Dataset:
@@ -322,7 +319,9 @@ def _evaluate(run: Run, total: int, task: Evaluate, engine: Engine, watch: Watch
 
 
 def _sample(run: Run, run_key: bytes, dataset: str, total: int) -> list[publish.Sample]:
-    positions = random.sample(range(total), min(total, SAMPLE))
+    erased = run.erased()
+    drawn = random.sample(range(total), min(total, SAMPLE + len(erased)))
+    positions = [position for position in drawn if position not in erased][:SAMPLE]
     cipher = AESSIV(run_key)
     return [
         publish.Sample(unshroud(cipher, kind, value), dataset, fields) for kind, value, fields in run.masks(positions)

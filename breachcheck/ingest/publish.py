@@ -14,7 +14,7 @@ from typing import Final
 
 from breachcheck.errors import ProtocolError, ReleaseError
 from breachcheck.exposure import DataClass, Exposed, Flag, mask_of, names_of
-from breachcheck.ingest.completeness import refuse_behind, refuse_other_rules
+from breachcheck.ingest.completeness import refuse_behind, refuse_forgetful, refuse_other_rules
 from breachcheck.ingest.durable import open_tree, replace, sync, sync_tree
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol import bucket, canary, entry, merkle, oprf
@@ -85,8 +85,8 @@ def publish(
     folder that the next run removes, or a complete release that nothing points to and whose number is not used again.
 
     Raises:
-        ReleaseError: `nothing_to_publish`, `ledger_behind`, `ledger_rules`, `dataset_missing`, `withdrawn`,
-            `page_length`, `verification`, or what `store.reader` finds wrong.
+        ReleaseError: `nothing_to_publish`, `ledger_behind`, `ledger_rules`, `erasures_missing`, `dataset_missing`,
+            `withdrawn`, `page_length`, `verification`, or what `store.reader` finds wrong.
     """
     if not releases.exists():
         releases.mkdir(parents=True)
@@ -94,11 +94,15 @@ def publish(
     for left in releases.glob(".staging-*"):
         shutil.rmtree(left)
     previous = read_previous(releases, keys.publisher_key)
-    if previous and not policy.shrink:
-        refuse_behind(previous, ledger)
+    if previous:
+        refuse_forgetful(previous, ledger)
+        if not policy.shrink:
+            refuse_behind(previous, ledger)
     refuse_other_rules(ledger.runs())
     rules = ledger.rules()
-    datasets, kinds = ledger.datasets(), ledger.kinds()
+    datasets = ledger.datasets()
+    # A kind of which the last identifier was erased is still asked for: "not found" is the answer, and it is proved.
+    kinds = sorted({*ledger.kinds(), *(kind for dataset in datasets for kind in dataset.kinds)})
     withdrawn = (*(previous.withdrawn if previous else ()), *([withdrawal] if withdrawal else ()))
     _refuse_silence(previous, datasets, withdrawn)
     if not kinds and not withdrawn:
@@ -141,6 +145,7 @@ def publish(
         datasets=tuple(datasets),
         canaries=tuple(canaries),
         withdrawn=withdrawn,
+        erasures=ledger.erasures(),
     )
     writer.close(manifest)
     (stage / reader.MANIFEST).write_bytes(sign(manifest, keys.publisher))

@@ -174,6 +174,7 @@ class Manifest(_Model):
     datasets: tuple[Dataset, ...]
     canaries: tuple[Canary, ...]
     withdrawn: tuple[Withdrawal, ...]
+    erasures: Count
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

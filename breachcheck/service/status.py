@@ -82,6 +82,7 @@ class Status(BaseModel):
     created: datetime | None
     valid_until: datetime | None = Field(description="Clients refuse the release after this time")
     parameters: str | None = Field(description="Parameter set of the slow hash", examples=["standard", "testing-only"])
+    erasures: int | None = Field(description="Identifiers that are left out of the release at their owners' word")
     maintenance: Window | None = Field(description="The maintenance that is under way")
     planned: list[Window] = Field(description="Maintenance to come, earliest first")
     incidents: list[Incident] = Field(
@@ -129,6 +130,7 @@ def operations(state: State) -> APIRouter:
             created=manifest.created if manifest else None,
             valid_until=manifest.valid_until if manifest else None,
             parameters=manifest.slow_hash.name if manifest else None,
+            erasures=manifest.erasures if manifest else None,
             maintenance=Window.of(board.current) if board.current else None,
             planned=[Window.of(window) for window in board.planned],
             incidents=[Incident.of(one) for one in (*board.troubles, *board.past)],

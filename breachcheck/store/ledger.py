@@ -1,7 +1,9 @@
 """The ledger: what the steward keeps offline between releases, so that the leaked files can be destroyed.
 
-Of each exposure it holds dataset, kind, OPRF output, locator, field mask and flags: without the key it names nobody. It
-is never deployed; every release is made from it. While an ingest runs, its run file stands beside the ledger: it holds
+Of each exposure it holds dataset, kind, OPRF output, locator, field mask and flags: without the key it names nobody. Of
+an identifier that was erased it holds a tombstone: a keyed mark of the output, by which the output is known when it
+comes again, and never the output itself, which would open the entry in a release that somebody kept. It is never
+deployed; every release is made from it. While an ingest runs, its run file stands beside the ledger: it holds
 shrouded values, which are ciphertext, and OPRF outputs, and goes when the run's results are in the ledger.
 """
 
@@ -9,11 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
+import struct
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -36,6 +40,7 @@ FILE: Final = "ledger.duckdb"
 _ROWS: Final = 16384  # at a time
 _READING: Final = "reading"
 _MERGED: Final = "merged"
+_TOMBSTONE: Final = "tombstone"  # the purpose of its keyed mark, and its table
 _SAID: Final = ("title", "date", "source_note", "authenticity_note")  # what is said of a dataset, not counted
 
 
@@ -64,6 +69,18 @@ class Past:
     rules: Mapping[str, bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What became of identifiers that were to be erased: how many the ledger held, and how many it did not.
+
+    `before` counts those that had a tombstone already.
+    """
+
+    erased: int
+    absent: int
+    before: int
+
+
 class Ledger:
     """An open ledger. One process at a time has it: DuckDB locks the file."""
 
@@ -74,6 +91,7 @@ class Ledger:
             ReleaseError: `unreadable`, `schema`, or `ledger_keys`: it was begun with other keys or parameters.
         """
         self.path = path
+        self._keys = keys
         self.public_key = keys.evaluator.pk
         spill = path.with_name(f".{path.name}.spill")
         if not path.exists():
@@ -82,8 +100,10 @@ class Ledger:
                 _make(path, schema.LEDGER, "INSERT INTO ledger VALUES (?, ?, ?, ?, 0)", begun)
             except duckdb.Error as error:
                 raise schema.failed(path, error) from None
+        self._spill = spill
         self._database = schema.connect(path, spill=spill)
         shutil.rmtree(spill, ignore_errors=True)  # of a run that was killed; this one makes it anew when it spills
+        self._remove_heir()
         try:
             self._check(keys, parameters)
         except ReleaseError:
@@ -159,6 +179,90 @@ class Ledger:
                     self._database.execute(f"DELETE FROM {table} WHERE {column} = ?", [name])  # noqa: S608
         return bool(runs)
 
+    def erasures(self) -> int:
+        """Return how many identifiers have a tombstone."""
+        [(count,)] = self._database.execute("SELECT count(*) FROM tombstone").fetchall()
+        return int(count)
+
+    def tombstones(self) -> list[tuple[str, str, str]]:
+        """Return date, kind and reference of every erasure, in the order in which they were made."""
+        return self._database.execute("SELECT date, kind, reference FROM tombstone ORDER BY rowid").fetchall()
+
+    def erase(self, kind: str, outputs: Iterable[bytes], reference: str, date: str) -> Erasure:
+        """Forget 64-byte outputs of one kind, and keep a tombstone of each that has none yet.
+
+        The ledger is written anew without them: rows that are deleted would stay in its file. The file at `path` is the
+        old one or the new, whole, whenever this is killed. The mark of a row that an erased output linked is drawn
+        anew, once for all that stands in the row: the rest of it stays together, and nothing made from what was erased
+        stays with it.
+
+        Raises:
+            ReleaseError: `run_unfinished`: the run file of an ingest may hold them; `unreadable`: no space, say.
+        """
+        if left := self.unfinished():
+            raise ReleaseError(
+                "run_unfinished", f"{left[0]} is of a run that did not end: give its command again, or remove it"
+            )
+        marks = {self._keys.keyed(_TOMBSTONE, output): output for output in outputs}
+        known = self._marks()
+        fresh = {mark: output for mark, output in marks.items() if mark not in known}
+        if not fresh:
+            return Erasure(0, 0, len(marks))
+        try:
+            held = self._rewrite(kind, fresh, reference, date)
+        except duckdb.Error as error:
+            self._remove_heir()
+            raise schema.failed(self.path, error) from None
+        return Erasure(held, len(fresh) - held, len(marks) - len(fresh))
+
+    def _marks(self) -> set[bytes]:
+        return {mark for (mark,) in self._database.execute("SELECT mark FROM tombstone").fetchall()}
+
+    @property
+    def _heir(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.heir")
+
+    def _remove_heir(self) -> None:
+        for path in (self._heir, self._heir.with_name(f"{self._heir.name}.wal")):
+            path.unlink(missing_ok=True)
+
+    def _rewrite(self, kind: str, fresh: Mapping[bytes, bytes], reference: str, date: str) -> int:
+        run = self._database.execute
+        run("CHECKPOINT")  # so that no log of the old file stands beside the new one
+        self._remove_heir()
+        outputs = pa.array(fresh.values(), pa.binary())
+        self._database.register("erased", pa.table({"kind": pa.array([kind] * len(fresh)), "output": outputs}))
+        [(held,)] = run("SELECT count(DISTINCT output) FROM exposure SEMI JOIN erased USING (kind, output)").fetchall()
+        rows = run(
+            "SELECT DISTINCT row_high, row_low FROM exposure SEMI JOIN erased USING (kind, output) WHERE linking"
+        )
+        self._database.register("redrawn", _redraw(rows.fetchall()))
+        [(old,)] = run("SELECT current_database()").fetchall()
+        run(f"ATTACH '{_quoted(self._heir)}' AS heir")
+        self._heir.chmod(0o600)
+        run(f'COPY FROM DATABASE "{old}" TO heir (SCHEMA)')
+        tables = run("SELECT table_name FROM duckdb_tables() WHERE database_name = 'heir'").fetchall()
+        for (table,) in tables:
+            if table != "exposure":
+                run(f"INSERT INTO heir.{table} FROM main.{table}")
+        run(
+            "INSERT INTO heir.exposure SELECT run, dataset, kind, output, locator, linking, "
+            "coalesce(new_high, row_high), coalesce(new_low, row_low), fields, flags "
+            "FROM main.exposure ANTI JOIN erased USING (kind, output) "
+            "LEFT JOIN redrawn USING (row_high, row_low)"
+        )
+        for mark in fresh:
+            run("INSERT INTO heir.tombstone VALUES (?, ?, ?, ?)", [mark, kind, reference, date])
+        run("CHECKPOINT heir")
+        run("DETACH heir")
+        _sync(self._heir)
+        # Under the lock on the old file, which goes with it.
+        self._heir.rename(self.path)
+        self._database.close()
+        _sync(self.path.parent)
+        self._database = schema.connect(self.path, spill=self._spill)
+        return int(held)
+
     def gather(self) -> People:
         """Tell people apart, and settle what each identifier shows. What follows here needs it done once."""
         return gather(self._database)
@@ -214,7 +318,11 @@ class Ledger:
         Raises:
             ReleaseError: `unreadable`, or `run_rules`: it was begun under others.
         """
-        return Run(self._database, self.path.with_name(f"{self.path.name}.{name}"), name, rules)
+        return Run(self._database, self.path.with_name(f"{self.path.name}.{name}"), name, rules, self._is_erased)
+
+    def _is_erased(self) -> Callable[[bytes], bool]:
+        marks, keyed = self._marks(), self._keys.keyed
+        return lambda output: bool(marks) and keyed(_TOMBSTONE, output) in marks
 
     def unfinished(self) -> list[str]:
         """Return the names of the run files beside the ledger: of runs that did not end."""
@@ -239,8 +347,15 @@ class Ledger:
 class Run:
     """The run file of one ingest. What is in it survives the process: reading and evaluation go on where they were."""
 
-    def __init__(self, database: duckdb.DuckDBPyConnection, path: Path, name: str, rules: Mapping[str, bytes]) -> None:
-        self._database, self._path, self._name = database, path, name
+    def __init__(
+        self,
+        database: duckdb.DuckDBPyConnection,
+        path: Path,
+        name: str,
+        rules: Mapping[str, bytes],
+        is_erased: Callable[[], Callable[[bytes], bool]],
+    ) -> None:
+        self._database, self._path, self._name, self._is_erased = database, path, name, is_erased
         self._rules = _write_rules(rules)
         try:
             if not path.exists():
@@ -255,7 +370,7 @@ class Run:
             )
 
     def _attach(self) -> None:
-        self._database.execute(f"ATTACH '{str(self._path).replace(chr(39), chr(39) * 2)}' AS run")
+        self._database.execute(f"ATTACH '{_quoted(self._path)}' AS run")
 
     def discard(self) -> None:
         """Forget the run: its file goes."""
@@ -355,6 +470,15 @@ class Run:
         ]
         self._insert("run.evaluated", pa.RecordBatch.from_arrays(columns, ["position", "output", "locator"]))
 
+    def erased(self) -> set[int]:
+        """Return the positions of those evaluated identifiers that have a tombstone in the ledger."""
+        is_erased = self._is_erased()
+        rows = self._database.execute("SELECT position, output FROM run.evaluated")
+        found: set[int] = set()
+        while batch := rows.fetchmany(_ROWS):
+            found.update(position for position, output in batch if is_erased(output))
+        return found
+
     def finish(
         self,
         dataset: Dataset,
@@ -363,7 +487,19 @@ class Run:
         sources: frozenset[bytes],
         replaced: Sequence[Past],
     ) -> None:
-        """Write the results into the ledger in place of those of `replaced`, all or nothing; the run file goes."""
+        """Write the results into the ledger in place of those of `replaced`, all or nothing; the run file goes.
+
+        What was erased from the ledger does not come back (`Ledger.erase`).
+        """
+        strong = "list_contains(?, kind) AND flags & ? = 0"
+        linked = [list(linking), int(Flag.EMPLOYER)]
+        self._database.register("erased", pa.table({"position": pa.array(self.erased(), pa.uint64())}))
+        rows = self._database.execute(
+            "SELECT DISTINCT row_high, row_low FROM run.standing JOIN run.merged USING (kind, value) "  # noqa: S608
+            f"JOIN erased ON merged.rowid = position WHERE {strong}",
+            linked,
+        )
+        self._database.register("redrawn", _redraw(rows.fetchall()))
         with _Transaction(self._database):
             for table in ("exposure", "source"):
                 for past in replaced:
@@ -372,10 +508,12 @@ class Run:
                 self._database.execute("DELETE FROM run WHERE name = ?", [past.name])
                 self._database.execute("INSERT INTO replaced SELECT ?, released FROM ledger", [past.dataset.name])
             self._database.execute(
-                "INSERT INTO exposure SELECT ?, ?, kind, output, locator, list_contains(?, kind) AND flags & ? = 0, "
-                "row_high, row_low, fields, flags FROM run.standing JOIN run.merged USING (kind, value) "
-                "JOIN run.evaluated ON merged.rowid = position",
-                [self._name, dataset.name, list(linking), int(Flag.EMPLOYER)],
+                f"INSERT INTO exposure SELECT ?, ?, kind, output, locator, {strong}, "  # noqa: S608
+                "coalesce(new_high, row_high), coalesce(new_low, row_low), fields, flags "
+                "FROM run.standing JOIN run.merged USING (kind, value) "
+                "JOIN (FROM run.evaluated ANTI JOIN erased USING (position)) AS kept ON merged.rowid = kept.position "
+                "LEFT JOIN redrawn USING (row_high, row_low)",
+                [self._name, dataset.name, *linked],
             )
             self._database.execute(
                 "INSERT INTO main.run (name, dataset, mapping, description, rules) VALUES (?, ?, ?, ?, ?)",
@@ -383,6 +521,8 @@ class Run:
             )
             for digest in sources:
                 self._database.execute("INSERT INTO source VALUES (?, ?)", [self._name, digest])
+        for view in ("erased", "redrawn"):
+            self._database.unregister(view)
         self.discard()
 
     def _insert(self, table: str, batch: pa.RecordBatch | pa.Table) -> None:
@@ -401,6 +541,28 @@ def _make(path: Path, tables: str, insert: str, values: Sequence[object]) -> Non
         database.execute(insert, values)
         database.execute("CHECKPOINT")
     new.rename(path)
+
+
+def _redraw(marks: Iterable[tuple[int, int]]) -> pa.Table:
+    # A row's mark is a sum over its linking identifiers: one that was erased must not go on in it.
+    columns: list[list[int]] = [[], [], [], []]
+    for mark in marks:
+        for column, half in zip(columns, (*mark, *struct.unpack("=QQ", os.urandom(16))), strict=True):
+            column.append(half)
+    names = ("row_high", "row_low", "new_high", "new_low")
+    return pa.table([pa.array(column, pa.uint64()) for column in columns], names=names)
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _write_rules(rules: Mapping[str, bytes]) -> str:

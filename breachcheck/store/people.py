@@ -10,6 +10,10 @@
 Every identifier of one person shows all of the person's fields, dataset by dataset. One that several people share (a
 phone, an employer's contact, a hub, an identifier of a crowd) shows only what stands in its own rows. All of it is done
 by DuckDB over OPRF outputs, out of core.
+
+An identifier that was erased is in no row. The others of its rows show what those rows hold, as before; what it alone
+had joined comes apart: two rows that shared no other strong identifier are two people, and a row in which it was the
+only strong one is nobody's, so that what stands in it shows its own rows alone.
 """
 
 from __future__ import annotations

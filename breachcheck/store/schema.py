@@ -11,8 +11,8 @@ import duckdb
 
 from breachcheck.errors import ReleaseError
 
-LEDGER_VERSION: Final = 3  # 3 marks rows by their linking identifiers, and keeps the rules they were read under
-RELEASE_VERSION: Final = 2  # 2 has canaries and what was withdrawn in its manifest
+LEDGER_VERSION: Final = 4  # 4 has tombstones; 3 marks rows by their linking identifiers, and keeps their rules
+RELEASE_VERSION: Final = 3  # 3 has the count of erasures in its manifest, 2 canaries and what was withdrawn
 
 RELEASE: Final = """
 CREATE TABLE release (schema_version UINTEGER NOT NULL, number UBIGINT NOT NULL);
@@ -30,6 +30,7 @@ CREATE TABLE replaced (dataset VARCHAR NOT NULL, released UBIGINT NOT NULL);
 CREATE SEQUENCE runs;
 CREATE TABLE run (number UBIGINT NOT NULL DEFAULT nextval('runs'), name VARCHAR NOT NULL, dataset VARCHAR NOT NULL,
                   mapping BLOB NOT NULL, description VARCHAR NOT NULL, rules VARCHAR NOT NULL);
+CREATE TABLE tombstone (mark BLOB NOT NULL, kind VARCHAR NOT NULL, reference VARCHAR NOT NULL, date VARCHAR NOT NULL);
 CREATE TABLE source (run VARCHAR NOT NULL, digest BLOB NOT NULL);
 CREATE TABLE exposure (run VARCHAR NOT NULL, dataset VARCHAR NOT NULL, kind VARCHAR NOT NULL, output BLOB NOT NULL,
                        locator UBIGINT NOT NULL, linking BOOLEAN NOT NULL, row_high UBIGINT NOT NULL,

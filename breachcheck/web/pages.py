@@ -123,6 +123,7 @@ class ReleaseView:
     valid_until: Moment
     datasets: tuple[DatasetView, ...]
     withdrawn: tuple[WithdrawalView, ...]
+    erasures: str | None
     kinds: tuple[str, ...]
     crowds: Mapping[str, str]
 
@@ -179,6 +180,7 @@ def _release(manifest: Manifest, language: Language) -> ReleaseView:
             )
             for one in manifest.withdrawn
         ),
+        erasures=format_decimal(manifest.erasures, locale=language.locale) if manifest.erasures else None,
         kinds=tuple(asked),
         crowds={table.kind: format_decimal(table.population_min, locale=language.locale) for table in tables},
     )

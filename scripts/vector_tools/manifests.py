@@ -78,6 +78,7 @@ def manifest(release: int, tables: Sequence[Vector], datasets: Sequence[Vector],
         "datasets": list(datasets),
         "canaries": canaries_of(datasets),
         "withdrawn": [],
+        "erasures": 0,
     }
 
 
@@ -274,6 +275,8 @@ def bad_bodies(content: Vector) -> Iterator[tuple[str, bytes, str]]:
     yield "withdrawn on no date", changed(content, "withdrawn.0.date", None), malformed
     yield "withdrawn on a date in words", changed(content, "withdrawn.0.date", "yesterday"), malformed
     yield "withdrawn for a reason in no language", changed(content, "withdrawn.0.reason", "a mistake"), malformed
+    for value in (-1, 2**53, "1", None, True):
+        yield f"erasures {value!r}", changed(content, "erasures", value), malformed
     yield "title is a string", changed(content, "datasets.0.title", "Title"), malformed
     yield "title in a language is null", changed(content, "datasets.0.title", {"en": None}), malformed
 
@@ -327,6 +330,7 @@ def manifests() -> Vector:
             "withdrawn in a year, no reason",
             changed(content, "withdrawn", [{"name": "x", "date": "2025", "reason": {}}]),
         ),
+        ("as many erasures as can be counted", changed(content, "erasures", 2**53 - 1)),
         ("highest release", changed(content, "release", 2**53 - 1)),
         ("an unknown kind", changed(content | {"datasets": [], "canaries": []}, "kinds.0.kind", "national_id+phone")),
         ("date null", changed(content, "datasets.0.date", None)),

@@ -44,7 +44,7 @@ import { deepFreeze } from './verdict.js';
  *   readonly valid_until: string, readonly service_salt: string, readonly slow_hash: SlowHashParameters,
  *   readonly public_key: string, readonly data_classes: readonly string[], readonly kinds: readonly Table[],
  *   readonly datasets: readonly Dataset[], readonly canaries: readonly Canary[],
- *   readonly withdrawn: readonly Withdrawal[]}} Manifest
+ *   readonly withdrawn: readonly Withdrawal[], readonly erasures: number}} Manifest
  */
 
 const isCount = isInteger(0, Number.MAX_SAFE_INTEGER);
@@ -99,6 +99,7 @@ const hasTypes = objectOf({
   ),
   canaries: listOf(objectOf({ kind: isKind, dataset: isName, fields: listOf(isText, 1) })),
   withdrawn: listOf(objectOf({ name: isName, date: isDate, reason: isTranslated })),
+  erasures: isCount,
 });
 
 /**

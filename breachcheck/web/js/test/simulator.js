@@ -141,6 +141,7 @@ export class Steward {
       })),
       canaries: [],
       withdrawn: [],
+      erasures: 0,
     });
     return { release, manifest, signed: this.sign(manifest), pages };
   }
