@@ -452,7 +452,7 @@ def forget(
         raise ReleaseError("no_release", "there is no release to follow: give --no-publish, and ingest")
     parameters = previous.parameters if previous else STANDARD
     policy = Policy(k_members, k_population, timedelta(days=valid_days))
-    identifiers = erasure.read(kind, _lines(kind))
+    identifiers = erasure.read(kind, _identifiers(kind))
     now = datetime.now(UTC)
     manifest = None
     with Ledger(ledger or keys / FILE, steward, parameters) as book:
@@ -625,12 +625,8 @@ def check(
 
 
 def _identifier(kind: str) -> str:
-    if sys.stdin is None:
-        raise InputError("no_input", "the identifier is read from standard input, which is closed")
-    if sys.stdin.isatty():
-        text: str = typer.prompt(kind, err=True)
-        return text
-    # Octets that are no text become lone surrogates, which stand in no identifier.
+    if (typed := _typed(kind)) is not None:
+        return typed
     octets = b""
     while b"\n" not in octets and len(octets) < _MAX_LINE and (more := os.read(sys.stdin.fileno(), _MAX_LINE)):
         octets += more
@@ -640,11 +636,23 @@ def _identifier(kind: str) -> str:
     return line.decode("utf-8", "surrogateescape")
 
 
-def _lines(kind: str) -> list[str]:
-    first = _identifier(kind)
-    if sys.stdin.isatty():
-        return [first]
-    return [first, *(line.decode("utf-8", "surrogateescape") for line in sys.stdin.buffer)]
+def _identifiers(kind: str) -> list[str]:
+    if (typed := _typed(kind)) is not None:
+        return [typed]
+    return [line.decode("utf-8", "surrogateescape") for line in sys.stdin.buffer]
+
+
+def _typed(kind: str) -> str | None:
+    """Return what somebody types at the prompt; None where nobody can.
+
+    Octets that are no text become lone surrogates there, which stand in no identifier.
+    """
+    if sys.stdin is None:
+        raise InputError("no_input", "the identifier is read from standard input, which is closed")
+    if not sys.stdin.isatty():
+        return None
+    text: str = typer.prompt(kind, err=True)
+    return text
 
 
 def _memory() -> Path:
