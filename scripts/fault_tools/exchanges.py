@@ -49,7 +49,15 @@ def run(plan: Plan) -> Tally:
     """Spoil exchanges of the Python client, then of the page's scripts in Node.js."""
     tally = Tally("exchanges")
     with _service() as (steward, service, past):
-        _spoil(plan, tally, "Python", service, past, steward, _python(service.url, steward.publisher_key, plan.folder / "memory.json"))
+        _spoil(
+            plan,
+            tally,
+            "Python",
+            service,
+            past,
+            steward,
+            _python(service.url, steward.publisher_key, plan.folder / "memory.json"),
+        )
     with _service() as (steward, service, past), node(service.url, steward.publisher_key) as ask:
         _spoil(plan, tally, "JavaScript", service, past, steward, ask)
     return tally

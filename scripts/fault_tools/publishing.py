@@ -36,7 +36,9 @@ from fault_tools.forks import fork, in_child
 from tests.steward import NOW, ingest_small, leak, silent
 
 _PEOPLE: Final = 30
-_WRITES: Final = frozenset({"openat", "write", "pwrite64", "fsync", "fdatasync", "ftruncate", "fallocate", "mkdir", "rename"})
+_WRITES: Final = frozenset(
+    {"openat", "write", "pwrite64", "fsync", "fdatasync", "ftruncate", "fallocate", "mkdir", "rename"}
+)
 _CALL: Final = re.compile(r"(\d+) +(\w+)\(")
 
 

@@ -207,12 +207,6 @@ def _replay(rng: random.Random, past: Past) -> Fault:
     return lambda question: ways[way if way != "key" or question.what == "evaluate" else "old"](question)
 
 
-
-
-
-
-
-
 _SORTS: Final[Mapping[str, Callable[[random.Random, Past], Fault]]] = {
     "field": _field,
     "byte": _byte,
