@@ -161,18 +161,19 @@ def node(url: str, publisher_key: bytes, **environment: str) -> Iterator[Ask]:
         text=True,
         bufsize=1,
     ) as process:
-        assert process.stdin and process.stdout
+        questions, answers = process.stdin, process.stdout
+        if questions is None or answers is None:
+            raise RuntimeError("a process without its pipes")
 
         def ask(kind: str, text: str) -> Said:
-            assert process.stdin and process.stdout
             if process.poll() is not None:
                 return Said("error", "the process ended")
-            process.stdin.write(json.dumps([kind, text]) + "\n")
-            line = process.stdout.readline()
+            questions.write(json.dumps([kind, text]) + "\n")
+            line = answers.readline()
             return _read(json.loads(line)["verdict"]) if line else Said("error", "the process ended")
 
         yield ask
-        process.stdin.close()
+        questions.close()
 
 
 def _read(verdict: dict[str, Any]) -> Said:

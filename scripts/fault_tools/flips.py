@@ -2,8 +2,8 @@
 
 In each 16 KiB block of the database and of the pages, in each of the database's three headers (4 KiB each), and in each
 octet of the manifest and of `current`, one bit is flipped. Every file is cut at each multiple of 16 KiB and one octet
-to each side, and made longer by one. Every file is taken away. Whoever opens the release must refuse it by a reason, or,
-where no octet that is used was hit, answer every member and every stranger rightly. Opening makes no file.
+to each side, and made longer by one. Every file is taken away. Whoever opens the release must refuse it by a reason, or
+answer every member and every stranger rightly, where no octet that is used was hit. Opening makes no file.
 
 Then the pages are damaged under a release that is open. And `breachcheck serve` meets a sample of all of this.
 """
@@ -203,11 +203,9 @@ def _under_an_open_release(plan: Plan, world: World, witness: Witness, tally: Ta
     shutil.copytree(world.releases, copy)
     rng = plan.random("flips, open")
     with reader.open_release(copy, witness.steward.publisher_key) as release:
-        pages = [(one.kind, bucket) for one in release.manifest.kinds for bucket in range(one.layout.buckets)]
-        for kind, bucket in plan.some("open", pages):
-            table = release.manifest.table(kind)
-            assert table
-            length = table.layout.page_length
+        pages = [(one, bucket) for one in release.manifest.kinds for bucket in range(one.layout.buckets)]
+        for table, bucket in plan.some("open", pages):
+            kind, length = table.kind, table.layout.page_length
             flip = _flip(rng, bucket * length, (bucket + 1) * length)
             flip(release.pages_path(kind))
             try:
@@ -233,7 +231,6 @@ def _serve(world: World, copy: Path, witness: Witness) -> tuple[str, bool]:
                 service.terminate()
                 outcome, wrong = _open(copy, witness)
                 return f"ready; {outcome}", wrong or outcome.startswith("refused")
-        assert service.stderr
-        said = service.stderr.read().strip().splitlines()
+        said = service.communicate()[1].strip().splitlines()
     reason = said[-1].split(": ")[1] if said and said[-1].count(": ") else "without a word"
     return f"refused: {reason} (exit {service.returncode})", service.returncode != 3 or not said

@@ -4,7 +4,8 @@ A first run of each command is traced. Each of its system calls on the release f
 killed as it enters the call (SIGKILL), or the call fails (EIO; ENOSPC where it could write). Afterwards the folder must
 hold the old release or the new one, whole; and the same command given again must bring the new one.
 
-Each command runs in a forked process that has imported everything, with one thread of DuckDB's, so that its calls come in one order.
+Each command runs in a forked process that has imported everything, with one thread of DuckDB's, so that its calls come
+in one order.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import shutil
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import duckdb
 
@@ -28,7 +31,7 @@ from breachcheck.ingest.publish import Policy
 from breachcheck.ingest.renewal import renew
 from breachcheck.ingest.withdrawal import withdraw
 from breachcheck.protocol.parameters import TESTING_ONLY
-from breachcheck.store import reader, schema
+from breachcheck.store import reader
 from breachcheck.store.ledger import FILE, Ledger
 from breachcheck.store.verify import verify, verify_canaries
 from fault_tools.campaign import MissingError, Plan, Tally
@@ -104,7 +107,11 @@ def run(plan: Plan) -> Tally:
     strace = shutil.which("strace")
     if strace is None:
         raise MissingError("strace (Debian package strace)")
-    _one_thread()
+    with _one_thread():
+        return _run(plan, strace)
+
+
+def _run(plan: Plan, strace: str) -> Tally:
     folder = plan.folder / "publish"
     _make_bases(folder)
     points = []
@@ -123,14 +130,26 @@ def run(plan: Plan) -> Tally:
     return tally
 
 
-def _one_thread() -> None:
+@contextmanager
+def _one_thread() -> Iterator[None]:
     """Let DuckDB work in the thread that calls it: strace counts the calls of each thread by itself."""
     connect = duckdb.connect
 
     def with_one(path: Path, *, read_only: bool, config: dict[str, str]) -> duckdb.DuckDBPyConnection:
         return connect(path, read_only=read_only, config={**config, "threads": "1"})
 
-    setattr(schema.duckdb, "connect", with_one)
+    with patch.object(duckdb, "connect", with_one):
+        yield
+
+
+@contextmanager
+def _tracing(words: list[str], pid: int) -> Iterator[None]:
+    """Have strace at a process."""
+    with subprocess.Popen([*words, "-p", str(pid)], stderr=subprocess.PIPE, text=True) as tracer:
+        if not tracer.stderr or "attached" not in tracer.stderr.readline():
+            os.kill(pid, signal.SIGKILL)
+            raise MissingError("the right to trace a process (CAP_SYS_PTRACE)")
+        yield
 
 
 def _make_bases(folder: Path) -> None:
@@ -172,9 +191,7 @@ def _points(strace: str, folder: Path, name: str) -> list[Point]:
 
 def _traced(strace: str, root: Path, name: str, words: list[str]) -> int:
     child = fork(lambda: COMMANDS[name].run(root))
-    with subprocess.Popen([strace, "-f", *words, "-p", str(child.pid)], stderr=subprocess.PIPE, text=True) as tracer:
-        assert tracer.stderr
-        tracer.stderr.readline()  # it is attached
+    with _tracing([strace, "-f", *words], child.pid):
         child.go()
         ended = child.wait()
     if ended.signal or ended.code:
@@ -207,10 +224,8 @@ def _try(strace: str, folder: Path, point: Point) -> tuple[str, bool]:
 
 def _spoil(strace: str, root: Path, point: Point) -> str:
     child = fork(lambda: _attempt(COMMANDS[point.command], root))
-    words = [strace, "-f", "-o", os.devnull, "-e", f"trace={point.call}", "-e", point.injection, "-p", str(child.pid)]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as tracer:
-        assert tracer.stderr
-        tracer.stderr.readline()
+    words = [strace, "-f", "-o", os.devnull, "-e", f"trace={point.call}", "-e", point.injection]
+    with _tracing(words, child.pid):
         child.go()
         ended = child.wait()
     if ended.signal == signal.SIGKILL and point.fault == "SIGKILL":

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 
 from breachcheck.client import Client
 from fault_tools.campaign import Plan, Tally
-from fault_tools.exchanges import ask_python, node
+from fault_tools.exchanges import Said, ask_python, node
 from fault_tools.proxy import proxying
 from fault_tools.services import serving
 from fault_tools.truth import Who, judge, people, truth_of
@@ -59,7 +59,12 @@ def _next_epoch(plan: Plan, world: World, more: World) -> World:
 
 
 def _check(
-    plan: Plan, tally: Tally, title: str, worlds: Sequence[World], asked: Sequence[Who], truths: dict[int, dict]
+    plan: Plan,
+    tally: Tally,
+    title: str,
+    worlds: Sequence[World],
+    asked: Sequence[Who],
+    truths: dict[int, dict[Who, Said]],
 ) -> None:
     rng = plan.random(f"rollout {title}")
     points = (POINTS if plan.points is None else plan.points) // 4

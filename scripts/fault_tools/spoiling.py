@@ -83,7 +83,7 @@ def _altered(document: Any, rng: random.Random) -> Any:
     if isinstance(document, str) and document and rng.random() < 0.7:
         at = rng.randrange(len(document))
         return document[:at] + rng.choice("0123456789abcdefZ\u0661\ud7ff\x00") + document[at + 1 :]
-    values = [None, True, 0, -1, 1, 2**53, 1e308, "", "x", "00" * 32, [], {}, [[]]]
+    values: list[Any] = [None, True, 0, -1, 1, 2**53, 1e308, "", "x", "00" * 32, [], {}, [[]]]
     if isinstance(document, int):
         values += [document + 1, document - 1]
     return rng.choice(values)
