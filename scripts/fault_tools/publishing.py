@@ -42,6 +42,7 @@ _PEOPLE: Final = 30
 _WRITES: Final = frozenset(
     {"openat", "write", "pwrite64", "fsync", "fdatasync", "ftruncate", "fallocate", "mkdir", "rename"}
 )
+_PATH: Final = re.compile(r"[\"<](/[^\">]*)")
 _CALL: Final = re.compile(r"(\d+) +(\w+)\(")
 
 
@@ -56,7 +57,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Point:
-    """The `when`-th call of this name by the main thread meets `fault`."""
+    """The `when`-th call of this name by the main thread on the release folder meets `fault`."""
 
     command: str
     call: str
@@ -114,14 +115,16 @@ def run(plan: Plan) -> Tally:
 def _run(plan: Plan, strace: str) -> Tally:
     folder = plan.folder / "publish"
     _make_bases(folder)
-    points = []
+    points: list[Point] = []
+    paths = {}
     for name in COMMANDS:
-        points += _points(strace, folder, name)
+        found, paths[name] = _points(strace, folder, name)
+        points += found
     chosen = plan.some("publish", points)
     plan.say(f"publish: {len(chosen)} of {len(points)} points")
     tally = Tally("publish")
     for number, point in enumerate(chosen, 1):
-        outcome, wrong = _try(strace, folder, point)
+        outcome, wrong = _try(strace, folder, point, paths[point.command])
         tally.count(f"{point.command}: {point.fault}", outcome, wrong=wrong)
         if wrong:
             tally.wrong[-1] += f" (call {point.when} of {point.call})"
@@ -168,12 +171,13 @@ def _no_result(_: object) -> None:
     return None
 
 
-def _points(strace: str, folder: Path, name: str) -> list[Point]:
-    """Trace a command, and return what can be done to its calls on the release folder."""
-    root, log = folder / "traced", folder / "trace"
+def _points(strace: str, folder: Path, name: str) -> tuple[list[Point], list[str]]:
+    """Trace a command, and return what can be done to its calls on the release folder, and all paths in there."""
+    root, log = folder / "point", folder / "trace"  # under the name that every point has
     shutil.copytree(folder / f"base-{name}", root)
     main = _traced(strace, root, name, ["-y", "-s", "4096", "-o", str(log), "-e", "trace=%file,%desc"])
     wanted, seen, points = str(root / "releases"), Counter[str](), []
+    paths = set[str]()
     for line in log.read_text("utf-8", errors="replace").splitlines():
         match = _CALL.match(line)
         if match is None or int(match[1]) != main:
@@ -181,12 +185,13 @@ def _points(strace: str, folder: Path, name: str) -> list[Point]:
                 raise RuntimeError(f"{name}: another thread touches the release folder")
             continue
         call = match[2]
-        seen[call] += 1
         if wanted in line:
+            paths.update(_PATH.findall(line))
+            seen[call] += 1
             faults = ("SIGKILL", "EIO", "ENOSPC") if call in _WRITES else ("SIGKILL", "EIO")
             points += [Point(name, call, seen[call], fault) for fault in faults]
     shutil.rmtree(root)
-    return points
+    return points, sorted(path for path in paths if path.startswith(wanted))
 
 
 def _traced(strace: str, root: Path, name: str, words: list[str]) -> int:
@@ -199,14 +204,14 @@ def _traced(strace: str, root: Path, name: str, words: list[str]) -> int:
     return child.pid
 
 
-def _try(strace: str, folder: Path, point: Point) -> tuple[str, bool]:
+def _try(strace: str, folder: Path, point: Point, paths: list[str]) -> tuple[str, bool]:
     """Return the outcome of a point, and whether it is wrong."""
     command = COMMANDS[point.command]
     root = folder / "point"
     shutil.copytree(folder / f"base-{point.command}", root)
     try:
-        ended = _spoil(strace, root, point)
-        if ended not in ("died", "done") and not ended.startswith("failed: "):
+        ended = _spoil(strace, root, point, paths)
+        if ended not in ("died", "aborted", "done", "not reached") and not ended.startswith("failed: "):
             return ended, True
         found = in_child(lambda: _state(root))
         if "error" in found:
@@ -222,17 +227,20 @@ def _try(strace: str, folder: Path, point: Point) -> tuple[str, bool]:
         shutil.rmtree(root)
 
 
-def _spoil(strace: str, root: Path, point: Point) -> str:
+def _spoil(strace: str, root: Path, point: Point, paths: list[str]) -> str:
     child = fork(lambda: _attempt(COMMANDS[point.command], root))
     words = [strace, "-f", "-o", os.devnull, "-e", f"trace={point.call}", "-e", point.injection]
+    words += [word for path in paths for word in ("-P", path)]  # what is read elsewhere does not count
     with _tracing(words, child.pid):
         child.go()
         ended = child.wait()
     if ended.signal == signal.SIGKILL and point.fault == "SIGKILL":
         return "died"
+    if ended.signal == signal.SIGABRT:
+        return "aborted"  # as DuckDB does with some errors: for the folder it is a kill
     if ended.signal or ended.code:
         return f"signal {ended.signal}, code {ended.code}"
-    return str(ended.said)
+    return "not reached" if point.fault == "SIGKILL" else str(ended.said)
 
 
 def _attempt(command: Command, root: Path) -> str:
