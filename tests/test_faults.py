@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
-POINTS = {"publish": 12, "flips": 60, "exchanges": 150, "clock": 1, "rollout": 24}
+POINTS = {"publish": 10, "flips": 40, "exchanges": 100, "clock": 1, "rollout": 16}
 
 
 def run(script: str, *words: object) -> str:

@@ -110,7 +110,8 @@ def _run(
 ) -> tuple[Tally, list[Used], float]:
     tally, lock = Tally("soak"), threading.Lock()
     _learn(stage)
-    capacity = _together(stage, client, tally, lock, rng, _CAPACITY, 0.0) / _CAPACITY
+    measured = min(_CAPACITY, seconds)
+    capacity = _together(stage, client, tally, lock, rng, measured, 0.0) / measured
     rate = capacity / 2
     say(f"soak: {capacity:.0f} checks a second at most; {rate:.0f} a second from now on")
     used = [_used("start", stage)]
