@@ -88,7 +88,7 @@ def test_a_run_that_was_killed_does_not_go_on_under_other_rules(
 
 def test_a_ledger_that_another_process_has_open_is_locked(tmp_path: Path) -> None:
     ingest_small(tmp_path, leak(tmp_path / "a.csv", ONE))
-    holder = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(); sys.stdin.read()"
+    holder = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", holder, str(tmp_path / "keys" / FILE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
