@@ -39,7 +39,7 @@ from breachcheck.store.ledger import FILE, Ledger
 from breachcheck.store.verify import ask, verify, verify_canaries
 from breachcheck.synth import nonmember
 from tests.test_service import Process, asking, fresh_elements, running, word
-from tests.world import World, make_world, run
+from tests.world import World, free_port, make_world, run
 
 QUICK = {"BREACHCHECK_RELEASE_INTERVAL": "1", "BREACHCHECK_SELF_CHECK_INTERVAL": "1"}
 CAPS = {"BREACHCHECK_DAILY_CAP": "1000000", "BREACHCHECK_ADDRESS_CAP": "0"}
@@ -215,7 +215,7 @@ def test_a_release_of_another_schema_is_refused_and_says_whose_it_is(small: Worl
         database.execute("UPDATE release SET schema_version = ?", [version])
     with pytest.raises(ReleaseError, match=f"schema: the release is of schema {version}, which {whose} breachcheck"):
         reader.open_release(small.releases)
-    serve = run("serve", "--releases", small.releases, "--role", "buckets", check=False)
+    serve = run("serve", "--releases", small.releases, "--role", "buckets", "--port", free_port(), check=False)
     assert (serve.returncode, serve.stderr.count("\n")) == (3, 1)
     assert f"this version reads {schema.RELEASE_VERSION}" in serve.stderr
 
@@ -469,7 +469,7 @@ def test_a_release_that_must_not_be_served_leaves_the_service_as_it_is(small: Wo
         eventually(lambda: refused() > before, True)
         shutil.copytree(small.releases / "2", small.releases / "9")
         with duckdb.connect(small.releases / "9" / reader.DATABASE) as database:
-            database.execute("UPDATE release SET schema_version = 3")
+            database.execute("UPDATE release SET schema_version = ?", [schema.RELEASE_VERSION + 1])
         manifest = open_signed((small.releases / "9" / reader.MANIFEST).read_bytes(), publisher(small))
         renewed = sign(
             manifest.model_copy(update={"created": manifest.created + timedelta(seconds=1)}),
@@ -567,7 +567,7 @@ def test_an_evaluator_that_is_dead_or_has_another_key_is_found_and_its_return_to
                 assert "<form" in process.get("/en/").data.decode()
                 evaluator.process.kill()
                 eventually(lambda: _health(process), (503, ["self_check"], "server_error"))
-                assert "did not get the right answers" in process.get("/en/").data.decode()
+                assert "could not confirm that its own answers are right" in process.get("/en/").data.decode()
                 evaluator.process.wait()
                 evaluator.process.returncode = 0  # its end was meant
             with running(tmp_path, "--keys", tmp_path / "strange", "--role", "evaluator", env=CAPS) as evaluator:
@@ -692,7 +692,8 @@ def test_an_epoch_with_a_new_key_takes_over_without_a_false_or_a_failed_check(ow
     number = manifest_of(new).release
     assert number == 1 + key_room.ROTATION_ROOM + 1
     # neither key answers for the release of the other
-    assert run("serve", "--releases", new.releases, "--keys", own.keys, check=False).returncode == 3
+    words = ("--releases", new.releases, "--keys", own.keys, "--port", free_port())
+    assert run("serve", *words, check=False).returncode == 3
     upstreams: dict[str, str] = {}
     with (
         running(tmp_path, "--releases", own.releases, "--keys", own.keys, env=CAPS) as before,

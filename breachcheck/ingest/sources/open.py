@@ -16,7 +16,6 @@ from typing import BinaryIO
 from breachcheck.errors import InputError
 from breachcheck.ingest.mapping import Mapping
 from breachcheck.ingest.sources.archive import members, open_zip, opened, packing, unpacked
-from breachcheck.ingest.sources.attestation import read_pdf
 from breachcheck.ingest.sources.chunk import Chunk
 from breachcheck.ingest.sources.delimited import read_delimited
 from breachcheck.ingest.sources.lines import read_fixed, read_json
@@ -142,6 +141,8 @@ def _is_random(head: bytes) -> bool:
 def _read_random(file: BinaryIO, head: bytes, disk: BinaryIO, part: str, mapping: Mapping) -> Iterator[Chunk]:
     if head.startswith(b"PAR1"):
         return read_parquet(file, disk, part, mapping)
+    from breachcheck.ingest.sources.attestation import read_pdf  # a tenth of a second, for PDF alone
+
     return read_pdf(file.read(), disk, part, mapping)
 
 
