@@ -300,8 +300,8 @@ def ingest(
     policy = Policy(k_members, k_population, timedelta(days=valid_days), grow, allow_shrinking)
     how = terminal.Progress.NONE if quiet else terminal.Progress.JSON if as_json else terminal.Progress.WORDS
     with (
+        _engine(engine, workers, spark_master, spark_secret_file) as crew,  # first: its processes take a while to start
         Ledger(ledger or keys / FILE, steward, slow_hash) as book,
-        _engine(engine, workers, spark_master, spark_secret_file) as crew,
         terminal.watching(how) as watch,
     ):
         report = run(job, steward, slow_hash, book, releases, crew, policy, datetime.now(UTC), watch)

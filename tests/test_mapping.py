@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
 from breachcheck.ingest import preview
-from breachcheck.ingest.mapping import Column, Mapping, folded, read_mapping
+from breachcheck.ingest.mapping import Column, Mapping, read_mapping
+from breachcheck.ingest.plan import folded
 from breachcheck.ingest.propose import propose
 from breachcheck.ingest.sources.open import chunks
 from breachcheck.ingest.tally import ColumnTally, Tally, tally

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -9,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from importlib import import_module
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -34,6 +36,8 @@ class LocalEngine:
         self.workers = workers or len(os.sched_getaffinity(0))
         # Not fork: a forked child would inherit DuckDB's threads' locks and a copy of all that the parent has read.
         self._pool = ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"), _begin, (os.getpid(),))
+        for _ in range(self.workers):  # each starts one, while this process still opens files
+            self._pool.submit(_prepare)
 
     def map(self, task: Callable[[Work], Done], batches: Iterable[Work]) -> Iterator[Done]:
         """Yield the results in the order of the batches; at most three a worker are under way.
@@ -61,7 +65,12 @@ class LocalEngine:
         self._pool.shutdown(cancel_futures=True)
 
 
+def _prepare() -> None:
+    import_module("breachcheck.ingest.reduce")
+
+
 def _begin(parent: int) -> None:
     die_with(parent)  # it holds the key
     harden()
+    gc.set_threshold(200_000, 20, 50)  # a chunk makes a hundred thousand objects and no cycle of them
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and ends the pool

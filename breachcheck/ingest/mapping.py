@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
+from breachcheck.ingest.plan import Cell, Plan, folded, header_name
 from breachcheck.protocol.identifier import KINDS
 from breachcheck.protocol.manifest import Date, Text
 
@@ -42,10 +42,6 @@ def _several(value: object) -> object:
 
 
 Header = Annotated[str, Field(min_length=1)]
-
-
-ZERO: Final = "[+-]?[0٠۰]+(?:[.,٫][0٠۰]*)?"  # of what is no white space: the number 0
-_ZERO: Final = re.compile(ZERO)
 
 
 class Column(BaseModel):
@@ -167,45 +163,6 @@ class Mapping(BaseModel):
             if not column.ignore and all(folded(one) in position for one in column.header)
         ]
         return Plan(tuple(header), tuple(cells), frozenset(self.linking))
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What stands at one place of every row: identifiers of `kinds`, or something of which presence alone counts."""
-
-    indexes: tuple[int, ...]
-    kinds: tuple[str, ...]
-    mask: int
-    employer: bool
-    split: str
-    absent: frozenset[str]
-    zero_is_absent: bool
-
-    def values(self, text: str) -> Iterator[str]:
-        """Yield what stands in a cell: `text` cut where it is split, without what is absent."""
-        for value in re.split(f"[{re.escape(self.split)}]", text) if self.split else (text,):
-            word = folded(value)
-            if word not in self.absent and not (self.zero_is_absent and _ZERO.fullmatch("".join(word.split()))):
-                yield value
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A mapping, settled for one file: its header as it stands there, and what is at which of its columns."""
-
-    header: tuple[str, ...]
-    cells: tuple[Cell, ...]
-    linking: frozenset[str]
-
-
-def header_name(text: str, index: int) -> str:
-    """Return a header, or for an empty one the name that a mapping calls the column by: `#` and its number from 1."""
-    return text if text.strip() else f"#{index + 1}"
-
-
-def folded(text: str) -> str:
-    """Return `text` as headers and words for nothing are compared: trimmed, in lower case."""
-    return text.strip().lower()
 
 
 class About(BaseModel):

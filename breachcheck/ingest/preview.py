@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from breachcheck.ingest.mapping import Mapping, Plan
+from breachcheck.ingest.mapping import Mapping
+from breachcheck.ingest.plan import Plan
 from breachcheck.ingest.propose import SAMPLE_ROWS
 from breachcheck.ingest.sources.open import chunks
 

@@ -14,7 +14,7 @@ from typing import Final
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
 from breachcheck.ingest.headers import Meaning, Named, read_header, telling, vocabulary
-from breachcheck.ingest.mapping import folded, header_name
+from breachcheck.ingest.plan import folded, header_name
 from breachcheck.protocol.identifier import KINDS
 
 SAMPLE_ROWS: Final = 1000

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass, Flag
-from breachcheck.ingest.mapping import ZERO, Cell, Plan
+from breachcheck.ingest.plan import ZERO, Cell, Plan
 from breachcheck.ingest.sources.chunk import Chunk
 from breachcheck.protocol import entry, oprf
 from breachcheck.protocol.identifier import KINDS, Identifier
@@ -40,6 +40,8 @@ _SHROUDED: Final = pa.schema(
     ]
 )
 _BITS: Final = {name: DataClass(kind.data_class).bit for name, kind in KINDS.items()}
+
+_Refused = tuple[tuple[str, str], ...]  # kind and reason
 
 
 @dataclass(slots=True)
@@ -95,22 +97,30 @@ class Shrouded:
     rejected: Sequence[tuple[str, int, str]]
 
 
-class _Finding(NamedTuple):
-    """What stands in a cell: identifiers by kind, shrouded; their classes; the (kind, reason) of what was refused."""
+class _Place(NamedTuple):
+    """An identifier of each cell of a column, or null; the last line is of a cell that is not there."""
 
-    values: tuple[tuple[str, bytes], ...] = ()
-    mask: int = 0
-    refused: tuple[tuple[str, str], ...] = ()
+    kinds: pa.DictionaryArray
+    values: pa.Array  # shrouded
+    bits: pa.Array  # of the identifier's own class
 
 
-_NOTHING: Final = _Finding()
+class _Findings(NamedTuple):
+    """What stands in the cells of a column; the last line is of a cell that is not there.
+
+    A cell of several identifiers has one in each of the first places. `refused` has (kind, reason) of what is none.
+    """
+
+    places: Sequence[_Place]
+    mask: pa.Array  # of the classes of all that stands in the cell
+    refused: Sequence[_Refused]
 
 
 class _Outcome(NamedTuple):
     """Of a row: whether an identifier was found in it, and what was refused in each of its cells of identifiers."""
 
     accepted: bool
-    refused: tuple[tuple[tuple[str, str], ...], ...]
+    refused: tuple[_Refused, ...]
 
 
 class _Memory:
@@ -212,7 +222,8 @@ class Shroud:
         room = MAX_REMEMBERED - len(memory)
         if room > 0:
             unknown = (mark for mark, one in zip(marks, known, strict=True) if one is None or one[0] >= number)
-            memory.update(zip(unknown, ((number, outcome) for outcome in fresh[:room]), strict=False))
+            told = {outcome: (number, outcome) for outcome in set(fresh)}  # one for many rows takes no room
+            memory.update(zip(unknown, map(told.__getitem__, fresh[:room]), strict=False))
         for outcome, times in outcomes.items():
             self._count(counts, outcome, times)
         return batch
@@ -241,45 +252,41 @@ class Shroud:
     ) -> tuple[pa.RecordBatch, list[_Outcome]]:
         """Return the lines of rows that were not seen before, and what came of each row."""
         cipher = AESSIV(self.run_key)
-        zero = pa.scalar(0, _UINT64)
-        high = low = pa.repeat(zero, len(mask))
+        high = low = pa.repeat(pa.scalar(0, _UINT64), len(mask))
         found = pa.repeat(pa.scalar(False), len(mask))
         columns, refused = [], []
         for cell, text in cells:
             coded = text.dictionary_encode()
-            codes = coded.indices
             findings = _findings(cipher, cell, coded.dictionary.to_pylist())
-            codes = pc.fill_null(codes, len(findings) - 1)
+            codes = pc.fill_null(coded.indices, len(coded.dictionary))
             columns.append((cell, codes, findings))
-            refused.append([findings[code].refused for code in codes.to_pylist()])
-            bits = [DataClass.EMPLOYERS.bit if cell.employer and one.mask else one.mask for one in findings]
-            mask = pc.bit_wise_or(mask, pa.array(bits, _UINT32).take(codes))
-            found = pc.or_(found, pa.array([bool(one.values) for one in findings], pa.bool_()).take(codes))
+            refused.append([findings.refused[code] for code in codes.to_pylist()])
+            bits = findings.mask
+            if cell.employer:
+                bits = pc.if_else(pc.not_equal(bits, 0), pa.scalar(DataClass.EMPLOYERS.bit, _UINT32), bits)
+            mask = pc.bit_wise_or(mask, bits.take(codes))
+            found = pc.or_(found, findings.places[0].values.is_valid().take(codes))
             if not cell.employer and not plan.linking.isdisjoint(cell.kinds):
                 # The sum of the pseudorandom tags marks the set of them, whatever their order.
-                sums = [_sums(one.values, plan.linking) for one in findings]
-                high = pc.add(high, pa.array([one[0] for one in sums], _UINT64).take(codes))
-                low = pc.add(low, pa.array([one[1] for one in sums], _UINT64).take(codes))
+                for place in findings.places:
+                    linking = pc.is_in(place.kinds, pa.array(sorted(plan.linking)))
+                    high = pc.add(high, _half(place.values, linking, 0).take(codes))
+                    low = pc.add(low, _half(place.values, linking, TAG_LENGTH // 2).take(codes))
         batches = []
         for cell, codes, findings in columns:
             flags = int(Flag.EMPLOYER if cell.employer else Flag.NONE)  # an enum's | takes 1 us
-            for place in range(max(len(one.values) for one in findings)):
-                held = [one.values[place] if len(one.values) > place else None for one in findings]
-                here = pa.array([one is not None for one in held], pa.bool_()).take(codes)
+            for place in findings.places:
+                here = place.values.is_valid().take(codes)
                 chosen = codes.filter(here)
-                kinds = pa.array([one and one[0] for one in held], pa.string()).dictionary_encode()
-                counts.kinds.update(kinds.dictionary.to_pylist())
-                own = pa.array([_BITS[one[0]] if one else 0 for one in held], _UINT32)
+                counts.kinds.update(pc.unique(place.kinds.filter(place.values.is_valid())).to_pylist())
                 batches.append(
                     pa.RecordBatch.from_arrays(
                         [
-                            pa.DictionaryArray.from_arrays(
-                                kinds.indices.cast(pa.int8()).take(chosen), kinds.dictionary
-                            ),
-                            pa.array([one and one[1] for one in held], pa.binary()).take(chosen),
+                            place.kinds.take(chosen),
+                            place.values.take(chosen),
                             high.filter(here),
                             low.filter(here),
-                            pc.bit_wise_or(mask.filter(here), own.take(chosen)),
+                            pc.bit_wise_or(mask.filter(here), place.bits.take(chosen)),
                             pa.repeat(pa.scalar(flags, pa.uint8()), len(chosen)),
                         ],
                         schema=_SHROUDED,
@@ -294,49 +301,75 @@ class Shroud:
         return lines[0], outcomes
 
 
-def _findings(cipher: AESSIV, cell: Cell, texts: Sequence[str]) -> list[_Finding]:
+def _findings(cipher: AESSIV, cell: Cell, texts: Sequence[str]) -> _Findings:
     """Return what stands in each of these cells, and once more that of a cell that is not there."""
     if len(cell.kinds) > 1 or cell.split or cell.zero_is_absent:
-        found = [_finding(cipher, cell, text) for text in texts]
-    else:  # the same for nearly all columns, at half the time
-        [kind] = cell.kinds
-        canonical, encrypt, associated, bit = KINDS[kind].canonical, cipher.encrypt, [kind.encode()], _BITS[kind]
-        absent, longest = cell.absent, max(map(len, cell.absent))
-        refused: dict[str, _Finding] = {}
-        found = []
-        for text in texts:
-            word = text.strip()
-            if len(word) <= longest and word.lower() in absent:
-                found.append(_NOTHING)
-                continue
+        return _several(cipher, cell, texts)
+    # The same for nearly all columns, at half the time.
+    [kind] = cell.kinds
+    canonical, encrypt, associated, bit = KINDS[kind].canonical, cipher.encrypt, [kind.encode()], _BITS[kind]
+    absent, longest = cell.absent, max(map(len, cell.absent))
+    none: _Refused = ()
+    reasons: dict[str, _Refused] = {}
+    values: list[bytes | None] = []
+    masks: list[int] = []
+    refused: list[_Refused] = []
+    for text in texts:
+        value: bytes | None = None
+        mask, wrong = bit, none
+        word = text.strip()
+        if len(word) <= longest and word.lower() in absent:
+            mask = 0
+        else:
             try:
                 value = encrypt(canonical(text).encode(), associated)
             except InputError as error:
-                reason = error.reason
-                found.append(refused.setdefault(reason, _Finding((), bit, ((kind, reason),))))
-            else:
-                found.append(_Finding(((kind, value),), bit))
-    return [*found, _NOTHING]
+                wrong = reasons.setdefault(error.reason, ((kind, error.reason),))
+        values.append(value)
+        masks.append(mask)
+        refused.append(wrong)
+    lines = len(texts) + 1
+    kinds = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), lines), [kind])
+    place = _Place(kinds, pa.array([*values, None], pa.binary()), pa.repeat(pa.scalar(bit, _UINT32), lines))
+    return _Findings([place], pa.array([*masks, 0], _UINT32), [*refused, none])
 
 
-def _finding(cipher: AESSIV, cell: Cell, text: str) -> _Finding:
-    values, refused, mask = [], [], 0
-    for piece in cell.values(text):
-        reason = ""
-        for kind in cell.kinds:
-            try:
-                canonical = KINDS[kind].canonical(piece)
-            except InputError as error:
-                reason = reason or error.reason
+def _several(cipher: AESSIV, cell: Cell, texts: Sequence[str]) -> _Findings:
+    found: list[list[tuple[str, bytes]]] = []
+    masks: list[int] = []
+    refused: list[_Refused] = []
+    for text in texts:
+        values, wrong = [], []
+        for piece in cell.values(text):
+            reason = ""
+            for kind in cell.kinds:
+                try:
+                    canonical = KINDS[kind].canonical(piece)
+                except InputError as error:
+                    reason = reason or error.reason
+                else:
+                    values.append((kind, cipher.encrypt(canonical.encode(), [kind.encode()])))
+                    break
             else:
-                values.append((kind, cipher.encrypt(canonical.encode(), [kind.encode()])))
-                mask |= _BITS[kind]
-                break
-        else:
-            # No key to look for, but a value all the same: the field is exposed.
-            refused.append((cell.kinds[0], reason))
-            mask |= _BITS[cell.kinds[0]]
-    return _Finding(tuple(values), mask, tuple(refused)) if values or refused else _NOTHING
+                # No key to look for, but a value all the same: the field is exposed.
+                wrong.append((cell.kinds[0], reason))
+        found.append(values)
+        masks.append(reduce(int.__or__, (_BITS[kind] for kind, _ in (*values, *wrong)), 0))
+        refused.append(tuple(wrong))
+    places = []
+    for at in range(max(map(len, found), default=0) or 1):
+        held = [*((values[at] if len(values) > at else (None, None)) for values in found), (None, None)]
+        kinds = pa.array([kind for kind, _ in held], pa.string()).dictionary_encode()
+        kinds = pa.DictionaryArray.from_arrays(kinds.indices.cast(pa.int8()), kinds.dictionary)
+        bits = pa.array([_BITS[kind] if kind else 0 for kind, _ in held], _UINT32)
+        places.append(_Place(kinds, pa.array([value for _, value in held], pa.binary()), bits))
+    return _Findings(places, pa.array([*masks, 0], _UINT32), [*refused, ()])
+
+
+def _half(values: pa.Array, chosen: pa.Array, at: int) -> pa.Array:
+    """Return 8 octets of each chosen value's tag, from octet `at` on, as a number; 0 of the others."""
+    octets = pc.binary_slice(values, at, at + TAG_LENGTH // 2).cast(pa.binary(TAG_LENGTH // 2))
+    return pc.if_else(chosen, pc.fill_null(octets.view(_UINT64), 0), pa.scalar(0, _UINT64))
 
 
 def _joined(columns: Sequence[pa.Array], cell: Cell) -> pa.Array:
@@ -354,15 +387,6 @@ def _absent(text: pa.Array, cell: Cell) -> pa.Array:
         zero = pc.match_substring_regex(pc.replace_substring_regex(text, r"\s+", ""), f"^(?:{ZERO})$")
         absent = pc.or_(absent, pc.fill_null(zero, True))
     return absent
-
-
-def _sums(values: Sequence[tuple[str, bytes]], linking: frozenset[str]) -> tuple[int, int]:
-    high = low = 0
-    for kind, value in values:
-        if kind in linking:
-            high += int.from_bytes(value[:8], "big")
-            low += int.from_bytes(value[8:TAG_LENGTH], "big")
-    return high % (1 << 64), low % (1 << 64)
 
 
 def unshroud(cipher: AESSIV, kind: str, value: bytes) -> Identifier:

@@ -9,7 +9,7 @@ from typing import Final
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
-from breachcheck.ingest.mapping import Cell, Plan, folded, header_name
+from breachcheck.ingest.plan import Cell, Plan, folded, header_name
 from breachcheck.ingest.sources.chunk import Rows
 from breachcheck.protocol.identifier import KINDS
 

@@ -67,7 +67,8 @@ class Kind:
         if len(text) > self._max_text:
             raise InputError("too_long")
         # No table changes a character of the alphabet, so a text that needs no folding needs no table either.
-        if self._alphabet.fullmatch(text):
+        plain = self._alphabet.fullmatch(text)
+        if plain:
             unquoted = compact = text
         else:
             visible = text.translate(self._translation).strip(self._spaces)
@@ -77,7 +78,7 @@ class Kind:
             raise InputError("spreadsheet_number")
         if not compact:
             raise InputError("empty")
-        if not self._alphabet.fullmatch(compact):
+        if not (plain or self._alphabet.fullmatch(compact)):
             raise InputError("unexpected_character")
         match = self._pattern.fullmatch(compact)
         if not match or len(compact) > self._max_length:

@@ -320,9 +320,9 @@ class Ledger:
         """
         return Run(self._database, self.path.with_name(f"{self.path.name}.{name}"), name, rules, self._is_erased)
 
-    def _is_erased(self) -> Callable[[bytes], bool]:
+    def _is_erased(self) -> Callable[[bytes], bool] | None:
         marks, keyed = self._marks(), self._keys.keyed
-        return lambda output: bool(marks) and keyed(_TOMBSTONE, output) in marks
+        return (lambda output: keyed(_TOMBSTONE, output) in marks) if marks else None
 
     def unfinished(self) -> list[str]:
         """Return the names of the run files beside the ledger: of runs that did not end."""
@@ -353,7 +353,7 @@ class Run:
         path: Path,
         name: str,
         rules: Mapping[str, bytes],
-        is_erased: Callable[[], Callable[[bytes], bool]],
+        is_erased: Callable[[], Callable[[bytes], bool] | None],
     ) -> None:
         self._database, self._path, self._name, self._is_erased = database, path, name, is_erased
         self._rules = _write_rules(rules)
@@ -473,6 +473,8 @@ class Run:
     def erased(self) -> set[int]:
         """Return the positions of those evaluated identifiers that have a tombstone in the ledger."""
         is_erased = self._is_erased()
+        if is_erased is None:
+            return set()
         rows = self._database.execute("SELECT position, output FROM run.evaluated")
         found: set[int] = set()
         while batch := rows.fetchmany(_ROWS):

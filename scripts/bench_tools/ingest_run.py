@@ -53,7 +53,7 @@ def measure(world: World, parameters: str) -> IngestFigures:
     job = Job((world.leak,), read_mapping("cnss"), "bench")
     workers = len(os.sched_getaffinity(0))
     cpu_before, began, stages = _cpu(), time.perf_counter(), _Stages()
-    with Ledger(world.keys / FILE, steward, slow_hash) as ledger, LocalEngine(workers) as local:
+    with LocalEngine(workers) as local, Ledger(world.keys / FILE, steward, slow_hash) as ledger:
         engine = TimedEngine(local)
         report = ingest(job, steward, slow_hash, ledger, world.releases, engine, Policy(), datetime.now(UTC), stages)
         stages("end", 0, 0)

@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import pdfplumber
 import pyarrow as pa
@@ -19,9 +19,12 @@ from pdfminer.psexceptions import PSException
 from pdfplumber.utils.exceptions import MalformedPDFException, PdfminerException
 
 from breachcheck.errors import InputError
-from breachcheck.ingest.mapping import Mapping, Plan
+from breachcheck.ingest.plan import Plan
 from breachcheck.ingest.sources.chunk import Rows
 from breachcheck.ingest.sources.columns import numbered
+
+if TYPE_CHECKING:
+    from breachcheck.ingest.mapping import Mapping
 
 _PAGES: Final = 16  # a chunk
 # What the parser complains of in a log is the content of the page.

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from breachcheck.ingest.mapping import Plan
+from breachcheck.ingest.plan import Plan
 
 
 @dataclass(frozen=True, slots=True, repr=False)

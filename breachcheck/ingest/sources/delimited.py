@@ -6,18 +6,21 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import pyarrow as pa
 from pyarrow import csv
 
 from breachcheck.errors import InputError
-from breachcheck.ingest.mapping import Mapping, Plan
+from breachcheck.ingest.plan import Plan
 from breachcheck.ingest.sources.chunk import Rows
 from breachcheck.ingest.sources.columns import numbered
 from breachcheck.ingest.sources.records import MAX_RECORD, BrokenError, Cutter, Syntax, UnfinishedError
 from breachcheck.ingest.sources.stream import Readable
-from breachcheck.ingest.sources.text import Text, to_utf8
+from breachcheck.ingest.sources.text import BLOCK, Text, to_utf8
+
+if TYPE_CHECKING:
+    from breachcheck.ingest.mapping import Mapping
 
 DELIMITERS: Final = (";", ",", "\t", "|")
 _SAMPLE: Final = 50  # records by which a delimiter is found out
@@ -120,7 +123,7 @@ def read_delimited(file: Readable, disk: BinaryIO, part: str, mapping: Mapping) 
     lines = head if whole else head[: max(head.rfind(b"\n"), head.rfind(b"\r")) + 1]
     header, delimiter, start = _header(head, whole, text.settle(lines or head), mapping)
     plan = mapping.plan(header)
-    rest = chain((head[start:],), blocks)
+    rest = chain((head[at : at + BLOCK] for at in range(start, len(head), BLOCK)), blocks)
     number = 1
     for piece in Cutter(Syntax(delimiter.encode()), len(header)).cut(rest):
         yield Delimited(

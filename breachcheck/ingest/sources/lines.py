@@ -6,19 +6,22 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from breachcheck.errors import InputError
-from breachcheck.ingest.mapping import Mapping, Plan, folded
+from breachcheck.ingest.plan import Plan, folded
 from breachcheck.ingest.sources.chunk import Rows
 from breachcheck.ingest.sources.columns import numbered
 from breachcheck.ingest.sources.records import LINE_END, Cutter, Piece, Syntax
 from breachcheck.ingest.sources.stream import Readable
 from breachcheck.ingest.sources.text import Text, to_utf8
+
+if TYPE_CHECKING:
+    from breachcheck.ingest.mapping import Mapping
 
 SEVERAL: Final = "\n"  # between values of one key
 _LINES: Final = Syntax(b"\n", quotes=False)

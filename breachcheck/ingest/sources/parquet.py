@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
 from breachcheck.errors import InputError
-from breachcheck.ingest.mapping import Mapping, Plan
+from breachcheck.ingest.plan import Plan
 from breachcheck.ingest.sources.chunk import Rows
 from breachcheck.ingest.sources.columns import numbered
 from breachcheck.ingest.sources.lines import SEVERAL
 from breachcheck.ingest.sources.values import number_text, text
+
+if TYPE_CHECKING:
+    from breachcheck.ingest.mapping import Mapping
 
 _ROWS: Final = 1 << 14  # a chunk
 

@@ -12,19 +12,22 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 from xml.parsers import expat
 
 import pyarrow as pa
 from python_calamine import CalamineError, CalamineWorkbook
 
 from breachcheck.errors import InputError
-from breachcheck.ingest.mapping import Mapping, Plan
+from breachcheck.ingest.plan import Plan
 from breachcheck.ingest.sources.archive import ZIP_FAULTS
 from breachcheck.ingest.sources.chunk import Rows
 from breachcheck.ingest.sources.columns import numbered
 from breachcheck.ingest.sources.stream import Allowance
 from breachcheck.ingest.sources.values import text
+
+if TYPE_CHECKING:
+    from breachcheck.ingest.mapping import Mapping
 
 MAX_GRID: Final = 32 << 20  # cells of a sheet, empty ones too
 _BLOCK: Final = 1 << 20

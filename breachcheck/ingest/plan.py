@@ -1,0 +1,50 @@
+"""A mapping, settled for one file: what a worker needs of it to read rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+ZERO: Final = "[+-]?[0٠۰]+(?:[.,٫][0٠۰]*)?"  # of what is no white space: the number 0
+_ZERO: Final = re.compile(ZERO)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What stands at one place of every row: identifiers of `kinds`, or something of which presence alone counts."""
+
+    indexes: tuple[int, ...]
+    kinds: tuple[str, ...]
+    mask: int
+    employer: bool
+    split: str
+    absent: frozenset[str]
+    zero_is_absent: bool
+
+    def values(self, text: str) -> Iterator[str]:
+        """Yield what stands in a cell: `text` cut where it is split, without what is absent."""
+        for value in re.split(f"[{re.escape(self.split)}]", text) if self.split else (text,):
+            word = folded(value)
+            if word not in self.absent and not (self.zero_is_absent and _ZERO.fullmatch("".join(word.split()))):
+                yield value
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A mapping, settled for one file: its header as it stands there, and what is at which of its columns."""
+
+    header: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    linking: frozenset[str]
+
+
+def header_name(text: str, index: int) -> str:
+    """Return a header, or for an empty one the name that a mapping calls the column by: `#` and its number from 1."""
+    return text if text.strip() else f"#{index + 1}"
+
+
+def folded(text: str) -> str:
+    """Return `text` as headers and words for nothing are compared: trimmed, in lower case."""
+    return text.strip().lower()
