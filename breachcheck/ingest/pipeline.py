@@ -38,9 +38,9 @@ from breachcheck.store.ledger import Ledger, Run
 from breachcheck.store.people import People
 
 EVALUATE_BATCH: Final = 64  # identifiers a task with STANDARD: about a second; more with what is quicker, at most:
-EVALUATE_MOST: Final = 1024
+EVALUATE_MOST: Final = 4096
 KEEP_EVERY: Final = 5.0  # seconds of work that a killed run may lose
-KEEP_OCTETS: Final = 1 << 27  # of shrouded values that are held in memory before they are kept
+KEEP_OCTETS: Final = 1 << 26  # of shrouded values that are held in memory before they are kept
 SAMPLE: Final = 16  # identifiers of the sources that the new release is asked for before it is published
 MOST_DESCRIBED: Final = MAX_MANIFEST_LENGTH // 2  # octets of the manifest for datasets; there is more in it
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
+from itertools import compress
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
@@ -123,8 +124,16 @@ class _Outcome(NamedTuple):
     refused: tuple[_Refused, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)  # equal is what is the same object: a million rows look at it
+class _Told:
+    """What came of a row, and in which chunk it stood first."""
+
+    chunk: int
+    outcome: _Outcome
+
+
 class _Memory:
-    """The rows that a worker has seen, by keyed 128-bit digest: what came of them, and in which chunk they stood first.
+    """The rows that a worker has seen, by keyed 128-bit digest.
 
     A dump of monthly files says the same of a person a dozen times. Of a row whose identifiers are spelled as they were
     before, beside the same fields, there is nothing new to tell. "Before" is in a chunk of a lower number: so the first
@@ -133,7 +142,7 @@ class _Memory:
     """
 
     def __init__(self) -> None:
-        self.rows: dict[bytes, tuple[int, _Outcome]] = {}
+        self.rows: dict[bytes, _Told] = {}
 
 
 @lru_cache(maxsize=1)
@@ -204,26 +213,29 @@ class Shroud:
         # Rows seen before have only to be counted.
         memory = _memory(self.attempt).rows
         marks = self._marks(plan, mask, [text for _, text in identifying])
-        known = [memory.get(mark) for mark in marks]
-        new = pa.array([one is None or one[0] >= number for one in known], pa.bool_())
-        outcomes: Counter[_Outcome] = Counter(one[1] for one in known if one and one[0] < number)
-        rejected += [
-            (at, "no_identifier")
-            for at, one in zip(numbers.to_pylist(), known, strict=True)
-            if one and one[0] < number and not one[1].accepted
-        ]
+        known = list(map(memory.get, marks))
+        times_told = Counter(known)
+        told = {one for one in times_told if one is not None and one.chunk < number}
+        is_new = [one not in told for one in known]
+        outcomes = Counter({one.outcome: 0 for one in told})
+        for one in told:
+            outcomes[one.outcome] += times_told[one]
+        useless = {one for one in told if not one.outcome.accepted}
+        if useless:
+            at = pa.array([one in useless for one in known])
+            rejected += [(row, "no_identifier") for row in numbers.filter(at).to_pylist()]
+        new = pa.array(is_new, pa.bool_())
         mask, numbers = mask.filter(new), numbers.filter(new)
         cells = [(cell, text.filter(new)) for cell, text in identifying]
         batch, fresh = self._new(plan, cells, mask, counts)
         rejected += [
-            (at, "no_identifier") for at, one in zip(numbers.to_pylist(), fresh, strict=True) if not one.accepted
+            (row, "no_identifier") for row, one in zip(numbers.to_pylist(), fresh, strict=True) if not one.accepted
         ]
         outcomes.update(fresh)
         room = MAX_REMEMBERED - len(memory)
         if room > 0:
-            unknown = (mark for mark, one in zip(marks, known, strict=True) if one is None or one[0] >= number)
-            told = {outcome: (number, outcome) for outcome in set(fresh)}  # one for many rows takes no room
-            memory.update(zip(unknown, map(told.__getitem__, fresh[:room]), strict=False))
+            telling = {outcome: _Told(number, outcome) for outcome in set(fresh)}  # one for many rows takes no room
+            memory.update(zip(compress(marks, is_new), map(telling.__getitem__, fresh[:room]), strict=False))
         for outcome, times in outcomes.items():
             self._count(counts, outcome, times)
         return batch

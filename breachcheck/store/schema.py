@@ -63,11 +63,13 @@ def connect(path: Path, *, read_only: bool = False, spill: Path | None = None) -
             config={
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
-                "memory_limit": "768MB",
+                "memory_limit": "512MB",
                 "temp_directory": str(spill) if spill else "",
                 "preserve_insertion_order": "false" if spill else "true",
             },
         )
+        # Without a main file Python is taken for an interactive one, and long queries for what wants a bar on stdout.
+        connection.execute("SET enable_progress_bar = false")
         connection.execute("SET lock_configuration = true")
     except duckdb.Error as error:
         raise failed(path, error) from None

@@ -32,9 +32,12 @@ class _Stages:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self.cpu: dict[str, float] = {}
+        self.reading: list[tuple[int, float]] = []  # how many rows were read, and when, about a hundred times
         self._stage, self._began, self._cpu = "start", time.perf_counter(), time.process_time()
 
-    def __call__(self, stage: str, done: int, total: int, rows: int = 0) -> None:  # noqa: ARG002
+    def __call__(self, stage: str, done: int, total: int, rows: int = 0) -> None:
+        if stage == "read" and done >= len(self.reading) * total / 100:
+            self.reading.append((rows, time.perf_counter()))
         if stage != self._stage:
             now, cpu = time.perf_counter(), time.process_time()
             self.seconds[self._stage], self.cpu[self._stage] = now - self._began, cpu - self._cpu
@@ -66,6 +69,7 @@ def measure(world: World, parameters: str) -> IngestFigures:
         workers=workers,
         wall=wall,
         stages=stages.seconds,
+        reading=stages.reading,
         evaluation=engine.evaluation,
         around_evaluation=engine.around_evaluation + stages.cpu["evaluate"],
         cpu=_cpu() - cpu_before,

@@ -15,8 +15,8 @@ from breachcheck.protocol.parameters import TESTING_ONLY
 WANTED: Final = 40.0  # microseconds an identifier
 # What an ingest may hold, in bytes, whatever the number of rows. The parent: two DuckDB files at their memory limit
 # (store/schema.py), the ledger and the release that is being written or verified, and what Python and Arrow have under
-# way. A worker: its libraries, a few chunks of rows, the memory of one slow hash, and of as many rows as it knows again.
-PARENT_BOUND: Final = (2 * 768 + 256) * 10**6
+# way. A worker: its libraries, a few chunks of rows, that of one slow hash, and of the rows that it knows again.
+PARENT_BOUND: Final = (2 * 512 + 256) * 10**6
 WORKER_BOUND: Final = 128 * 10**6 + 120 * MAX_REMEMBERED
 _STAGES: Final = {
     "start": "digests, keys, processes",

@@ -31,6 +31,7 @@ class IngestFigures:
     workers: int
     wall: float
     stages: dict[str, float]  # wall
+    reading: list[tuple[int, float]]  # how many rows were read, and when (seconds of one clock)
     evaluation: float  # processor time of slow hash and OPRF, all workers together
     around_evaluation: float  # processor time of all else in that stage, workers and parent together
     cpu: float  # processor time of everything, parent and workers
@@ -74,10 +75,10 @@ class World:
     def publisher(self) -> Path:
         return self.keys / "publisher.pub"
 
-    def synth(self) -> SynthReport:
-        """Write the leak."""
+    def synth(self, months: int | None = None, *, steady: bool = False) -> SynthReport:
+        """Write the leak, of so many monthly files in one; in a steady one, months say nothing new of most people."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        return generate(self.people, 1, self.leak, self.folder / "answers.jsonl")
+        return generate(self.people, 1, self.leak, self.folder / "answers.jsonl", months=months, steady=steady)
 
     def ingest(self, parameters: SlowHash) -> IngestFigures:
         """Make keys, ledger and release anew. Raises ToolError if that fails."""

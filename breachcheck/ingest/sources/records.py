@@ -245,10 +245,11 @@ class Cutter:
 
     def _spans(self, record: bytes, more_lines: int) -> bool:
         """Return whether a record of several lines, in which each quote is in its place, is surely accepted."""
-        if b'""' in record or len(record) > MAX_RECORD or more_lines >= MAX_LINES:
+        if len(record) > MAX_RECORD or more_lines >= MAX_LINES:
             return False
         index = 0
-        for place, text in enumerate(record.split(b'"')):
+        # Of quotes in a row the odd one opens or closes, if there is one; the others are text, or an empty cell.
+        for place, text in enumerate(record.replace(b'""', b"").split(b'"')):
             if place % 2 == 0:
                 index += text.count(self._syntax.delimiter)
             elif self._swallows(text, index):

@@ -1,0 +1,49 @@
+"""Twenty million rows of monthly files about two million people: how fast, how evenly, and in what memory."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Final
+
+from bench_tools.bench import Bench, Figures
+from bench_tools.tools import Comparison
+from bench_tools.worlds import IngestFigures, World
+from breachcheck.protocol.parameters import TESTING_ONLY
+
+PEOPLE: Final = 2_000_000
+MONTHS: Final = 10
+ROWS: Final = 250_000.0  # wanted a second
+MEMORY: Final = 1500.0  # MB wanted at most, of all processes together
+_PARTS: Final = 10
+
+
+def _rows_by_part(seen: IngestFigures) -> list[Comparison]:
+    marks = [next(mark for mark in seen.reading if mark[0] * _PARTS >= part * seen.rows) for part in range(1, _PARTS)]
+    rows = []
+    for (before, began), (after, ended) in pairwise([*marks, seen.reading[-1]]):
+        what = f"  a row, from {before / 1e6:.1f} to {after / 1e6:.1f} million"
+        rows.append(Comparison(what, "us", (ended - began) / (after - before) * 1e6))
+    return rows
+
+
+def measure(bench: Bench) -> Figures:
+    """Ingest once, with parameters under which the evaluation does not hide the rest."""
+    people = 2_000 if bench.quick else PEOPLE
+    world = World(bench.folder / "steady", people)
+    bench.say(f"synthesising {MONTHS} monthly files about {people:,} people")
+    world.synth(MONTHS, steady=True)
+    bench.say("ingesting them")
+    seen = world.ingest(TESTING_ONLY)
+    wanted = None if bench.quick else 1.0
+    reading = seen.stages["start"] + seen.stages["read"]
+    peak = (seen.parent_peak + seen.workers * seen.worker_peak) / 1e6
+    size = f"{seen.rows:,} rows, {seen.identifiers:,} distinct identifiers"
+    rows = [
+        Comparison(f"{size}: read, map, shroud, merge", "rows/s", seen.rows / reading, "at least", ROWS, wanted),
+        *_rows_by_part(seen),
+        Comparison("everything but slow hash and OPRF", "rows/s", seen.rows / seen.rest, "at least", ROWS, wanted),
+        Comparison("  the same", "us/identifier", seen.rest / seen.identifiers * 1e6),
+        Comparison("peak memory, all processes together", "MB", peak, "at most", MEMORY, wanted, at_most=True),
+        Comparison("  of the largest worker", "MB", seen.worker_peak / 1e6),
+    ]
+    return Figures("Ingest, at scale", rows)
