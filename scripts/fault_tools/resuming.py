@@ -23,7 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -62,6 +62,7 @@ _DRAWN: Final = (
     ("ingest", "start"),
     ("ingest", "evaluate"),
 )
+_LATE: Final = "finished first"
 _PROGRAM: Final = """
 import json, sys
 from breachcheck import terminal
@@ -105,8 +106,11 @@ def run(plan: Plan) -> Tally:
     plan.say(f"resume: {time.monotonic() - began:.0f} s undisturbed, {kills} kills")
     tally = Tally("resume")
     for number, kill in enumerate(_kills(plan.random("resume"), kills), 1):
-        stage, outcome, wrong = _interrupt(killed, files, kill, seconds)
-        tally.count(f"{kill.victim} killed: {stage}", outcome, wrong=wrong)
+        for part in (kill.part, kill.part / 4, 0.0):  # again and earlier, if it was too late
+            stage, outcome, wrong = _interrupt(killed, files, replace(kill, part=part), seconds)
+            tally.count(f"{kill.victim} killed: {stage}", outcome, wrong=wrong)
+            if not outcome.startswith(_LATE):
+                break
         if number % 10 == 0:
             plan.say(f"resume: {number} kills, {len(tally.wrong)} wrong")
     ended = _start(killed, files)
@@ -184,12 +188,12 @@ def _interrupt(world: World, files: list[Path], kill: Kill, seconds: Mapping[str
         if victims:
             os.kill(victims[0], signal.SIGKILL)
         said = " ".join(line["error"] for line in lines if "error" in line)
-    outcome = "finished first"
+    outcome = _LATE
     if process.returncode == -signal.SIGKILL:
         outcome = "died"
     elif process.returncode:
         outcome = "ended: worker_lost" if "worker_lost" in said else f"exit code {process.returncode}: {said}"
-    wrong = outcome not in ("died", "ended: worker_lost", "finished first")
+    wrong = outcome not in ("died", "ended: worker_lost", _LATE)
     state = in_child(lambda: _state(world))
     return stage, f"{outcome}; {state}", wrong or state not in ("no release", "release whole")
 
