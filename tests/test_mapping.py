@@ -152,7 +152,10 @@ def test_headers_of_three_languages_name_kinds(headers: Sequence[str], kind: str
             ["Salaire", "N_Salaire_Reel", "SALAIRE DÉCLARÉ", "Gross salary", "الأجر", "الأجر الشهري", "الراتب"],
             DataClass.EARNINGS,
         ),
-        (["Date de naissance", "DateNaissance", "date_of_birth", "DOB", "تاريخ الازدياد"], DataClass.DATES_OF_BIRTH),
+        (
+            ["Date de naissance", "DateNaissance", "date_of_birth", "DOB", "Né(e) le", "تاريخ الازدياد"],
+            DataClass.DATES_OF_BIRTH,
+        ),
         (["Adresse", "Code postal", "Ville", "street", "العنوان", "المدينة"], DataClass.PHYSICAL_ADDRESSES),
         (
             ["Employeur", "Raison sociale", "N_Num_Affilie", "Nom de la société", "company", "المشغل", "اسم الشركة"],
