@@ -114,7 +114,7 @@ def _people(leak: Path, count: int) -> list[dict[str, str]]:
         plain = (
             row for row in rows
             if row["N_Num_Assure"].isascii() and row["N_Num_Assure"].isdecimal() and len(row["N_Num_Assure"]) == 9
-            and row["L_Num_CIN"].isascii() and row["L_Num_CIN"].isalnum()
+            and row["N_RIB"].isascii() and row["L_Num_CIN"].isascii() and row["L_Num_CIN"].isalnum()
             and row["L_Nom_Prenom"].isascii() and row["L_Nom_Prenom"].replace(" ", "").isalpha()
         )  # fmt: skip
         return list(islice(plain, count))
