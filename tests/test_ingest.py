@@ -36,6 +36,7 @@ from breachcheck.protocol.parameters import STANDARD, TESTING_ONLY
 from breachcheck.protocol.slow_hash import slow_hash_bulk
 from breachcheck.store import reader
 from breachcheck.store.ledger import FILE, Ledger
+from tests.test_sources import payroll_return
 from tests.world import BREACHCHECK, World, make_world, run
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -279,6 +280,17 @@ def test_a_value_that_is_no_valid_key_is_exposed_all_the_same(tmp_path: Path) ->
     report = _ingest(tmp_path, _leak(tmp_path / "leak.csv", "1;202501;123456789;;;26;0;+33612345678"))
     assert report.dataset.identifiers_rejected == {"phone": {"format": 1}}
     assert set(report.dataset.fields) == {"Social security numbers", "Phone numbers", "Employers"}
+
+
+def test_what_stands_around_the_employees_of_a_return_is_nobodys_and_not_held_against_it(tmp_path: Path) -> None:
+    path = tmp_path / "return.txt"
+    employee = f"B02{'1234567202501'}123456789{'EXEMPLE':60}0200036000000000036000000026{500000:013}"
+    path.write_bytes(payroll_return(employee))
+    report = _ingest(tmp_path, path, mapping="cnss_return")
+    assert report.identifiers == {"social_security": 1}
+    assert set(report.dataset.fields) == {"Social security numbers", "Names", "Employers", "Earnings"}
+    assert (report.dataset.rows_accepted, report.dataset.rows_rejected) == (1, {"other_record": 5})
+    assert report.dataset.identifiers_rejected == {}
 
 
 def test_rejected_rows_are_written_with_file_number_and_reason_alone(tmp_path: Path) -> None:
