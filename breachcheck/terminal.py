@@ -91,7 +91,7 @@ def _note(stage: str, pace: Pace, done: int, total: int, rows: int) -> str:
         words.append(f"{done:,} of {total:,} distinct identifiers, {pace.rate(done):,.0f} evaluations a second")
     left = pace.left(done, total)
     if left is not None and done < total:
-        words.append(f"{duration(left)} left")
+        words.append(f"{duration(left)} left to {stage}")
     return ", ".join(words)
 
 

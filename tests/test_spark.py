@@ -117,7 +117,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             assert said["BREACHCHECK_SPARK_SECRET_FILE"] == str(folder / "secret")
             yield Cluster(folder, said["BREACHCHECK_SPARK_MASTER"], process.pid)
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # not SIGINT, which a shell ignores for what it started in the background
             process.wait(60)
     assert not folder.exists()
 
