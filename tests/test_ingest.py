@@ -25,7 +25,7 @@ from breachcheck.ingest.engine import Engine, LocalEngine
 from breachcheck.ingest.mapping import About, Mapping, read_about, read_mapping
 from breachcheck.ingest.pipeline import Job, Report, ingest
 from breachcheck.ingest.publish import Policy
-from breachcheck.ingest.reduce import Evaluate, Shroud
+from breachcheck.ingest.reduce import Evaluate, Numbered, Shroud
 from breachcheck.ingest.sources.chunk import Rows
 from breachcheck.ingest.sources.open import chunks
 from breachcheck.protocol import canary, entry, oprf
@@ -370,7 +370,7 @@ def test_the_key_is_refused_when_others_can_read_it_or_it_lies_with_the_release(
 def test_engines_agree(tmp_path: Path) -> None:
     leak = tmp_path / "leak.csv"
     run("synth", "--people", 50, "--out", leak, "--answers", tmp_path / "answers.jsonl")
-    numbered = [(number, "", chunk) for number, chunk in enumerate(chunks(leak, read_mapping("cnss")))]
+    numbered = [Numbered(number, "", chunk) for number, chunk in enumerate(chunks(leak, read_mapping("cnss")))]
     task = Shroud(bytes(64), bytes(16))
     with LocalEngine(2) as pool:
         assert [each.batch.to_pylist() for each in pool.map(task, numbered)] == [
@@ -626,16 +626,21 @@ class _Chunk:
 
 def test_an_ingest_that_loses_rows_fails() -> None:
     with pytest.raises(InputError, match=r"reconcile: leak\.csv: 2 rows were read where 3 were counted"):
-        Shroud(bytes(64), bytes(16))((0, "leak.csv", _Chunk()))
+        Shroud(bytes(64), bytes(16))(Numbered(0, "leak.csv", _Chunk()))
 
 
 def test_a_chunk_that_is_worked_on_again_tells_all_of_its_own_and_a_later_one_nothing_new(tmp_path: Path) -> None:
     leak = _leak(tmp_path / "leak.csv", "1;202501;123456789;Test;;26;;0612345678", "1;202502;123456789;Test;;26;;x")
     [chunk] = chunks(leak, read_mapping("cnss"))
     task = Shroud(bytes(64), bytes(15) + b"1")
-    first, again, later = task((0, "", chunk)), task((0, "", chunk)), task((1, "", chunk))
+    first, again, later = (task(Numbered(number, "", chunk)) for number in (0, 0, 1))
     assert first.batch.equals(again.batch) and first.batch.num_rows == 3
     assert later.batch.num_rows == 0
     assert first.counts == again.counts
+    # Another worker, or the same after it forgot, knows only what it was told.
+    elsewhere = Shroud(bytes(64), bytes(15) + b"2")
+    heard = elsewhere(Numbered(1, "", chunk, [first.told]))
+    assert heard.batch.num_rows == 0 and heard.counts == later.counts
+    assert elsewhere(Numbered(0, "", chunk, [first.told])).batch.equals(first.batch)
     counted = (later.counts.rows_read, later.counts.rows_accepted, later.counts.identifiers_rejected)
     assert counted == (first.counts.rows_read, first.counts.rows_accepted, first.counts.identifiers_rejected)

@@ -10,7 +10,7 @@ import stat
 import time
 from array import array
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,9 +25,9 @@ from breachcheck.exposure import names_of
 from breachcheck.ingest import publish
 from breachcheck.ingest.completeness import other_rules, refuse_behind, refuse_forgetful, refuse_other_rules
 from breachcheck.ingest.engine import Engine
-from breachcheck.ingest.mapping import About, Mapping
-from breachcheck.ingest.reduce import Counts, Evaluate, Shroud, unshroud
-from breachcheck.ingest.sources.chunk import Chunk
+from breachcheck.ingest.mapping import About
+from breachcheck.ingest.mapping import Mapping as Rules
+from breachcheck.ingest.reduce import Counts, Evaluate, Numbered, Shroud, Told, unshroud
 from breachcheck.ingest.sources.open import chunks, digest
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol.encoding import encode, hkdf_expand
@@ -41,6 +41,7 @@ EVALUATE_BATCH: Final = 64  # identifiers a task with STANDARD: about a second; 
 EVALUATE_MOST: Final = 4096
 KEEP_EVERY: Final = 5.0  # seconds of work that a killed run may lose
 KEEP_OCTETS: Final = 1 << 26  # of shrouded values that are held in memory before they are kept
+PASSED_ON: Final = 4  # chunks done, of which each task brings word: enough that few workers miss it
 SAMPLE: Final = 16  # identifiers of the sources that the new release is asked for before it is published
 MOST_DESCRIBED: Final = MAX_MANIFEST_LENGTH // 2  # octets of the manifest for datasets; there is more in it
 
@@ -60,7 +61,7 @@ class Job:
     """What the steward asked for; with `accept_rejects`, even of files of which most rows cannot be used."""
 
     files: tuple[Path, ...]
-    mapping: Mapping
+    mapping: Rules
     dataset: str
     about: About = field(default_factory=About)
     rejects: Path | None = None  # where to write which rows were rejected, and why
@@ -219,6 +220,7 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
     counts = Counts.restored(state["counts"]) if state["counts"] else Counts()
     total = sum(path.stat().st_size for path in files)
     places: deque[tuple[int, int, int]] = deque()
+    told: deque[Mapping[bytes, Told]] = deque(maxlen=PASSED_ON)
     kept = time.monotonic()
     batches: list[pa.RecordBatch] = []
     rejected: list[tuple[str, int, str]] = []
@@ -231,8 +233,9 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
         )
 
     task = Shroud(run_key, os.urandom(16))
-    for shrouded in engine.map(task, _chunks(files, job.mapping, state["file"], state["chunks"], places)):
+    for shrouded in engine.map(task, _chunks(files, job.mapping, state["file"], state["chunks"], places, told)):
         file, count, behind = places.popleft()
+        told.append(shrouded.told)
         batches.append(shrouded.batch)
         rejected += shrouded.rejected
         counts.add(shrouded.counts)
@@ -258,9 +261,14 @@ def _write_rejects(path: Path, run: Run) -> None:
 
 
 def _chunks(
-    files: Sequence[Path], mapping: Mapping, first: int, skip: int, places: deque[tuple[int, int, int]]
-) -> Iterator[tuple[int, str, Chunk]]:
-    """Yield the chunks, numbered, from chunk `skip` of file `first` on.
+    files: Sequence[Path],
+    mapping: Rules,
+    first: int,
+    skip: int,
+    places: deque[tuple[int, int, int]],
+    told: Iterable[Mapping[bytes, Told]],
+) -> Iterator[Numbered]:
+    """Yield the chunks, numbered, from chunk `skip` of file `first` on, each with what was `told` until then.
 
     Of each, `places` gets the file, how many chunks of it are done with this one, and how many octets lie before it.
     """
@@ -270,7 +278,7 @@ def _chunks(
         try:
             for count, chunk in enumerate(chunks(path, mapping, skip=skip), skip + 1):
                 places.append((file, count, behind))
-                yield number, "/".join(filter(None, (path.name, chunk.part))), chunk
+                yield Numbered(number, "/".join(filter(None, (path.name, chunk.part))), chunk, tuple(told))
                 number += 1
         except UnicodeError:
             raise InputError("encoding", f"{path.name} is not in the encoding that the mapping says") from None
