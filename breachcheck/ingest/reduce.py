@@ -182,9 +182,9 @@ class Shroud:
         Raises:
             InputError: `reconcile`: rows were lost or invented on the way; or what the chunk cannot be read for.
         """
-        number, name, chunk, others = numbered
+        number, name, chunk, told_before = numbered
         memory = _memory(self.attempt)
-        for told in others:
+        for told in told_before:
             memory.hear(told)
         try:
             rows = chunk.rows()
@@ -204,8 +204,8 @@ class Shroud:
             repeated = numbers.filter(header).to_pylist()
             rejected += [(number, "repeated_header") for number in repeated]
             counts.rows_rejected["repeated_header"] += len(repeated)
-            others = pc.invert(pc.fill_null(header, False))
-            columns, numbers = [column.filter(others) for column in columns], numbers.filter(others)
+            kept = pc.invert(pc.fill_null(header, False))
+            columns, numbers = [column.filter(kept) for column in columns], numbers.filter(kept)
         batch, told = self._rows(number, chunk.plan, columns, numbers, counts, rejected)
         memory.hear(told)
         return Shrouded(batch, counts, chunk.offset, [(name, *one) for one in rejected], told)
