@@ -34,8 +34,9 @@ from breachcheck.protocol.encoding import encode, hkdf_expand
 from breachcheck.protocol.identifier import KINDS
 from breachcheck.protocol.manifest import Dataset, Manifest
 from breachcheck.protocol.parameters import MAX_MANIFEST_LENGTH, STANDARD, SlowHash
-from breachcheck.store.ledger import Ledger, Run
+from breachcheck.store.ledger import Ledger
 from breachcheck.store.people import People
+from breachcheck.store.run import Run
 
 EVALUATE_BATCH: Final = 64  # identifiers a task with STANDARD: about a second; more with what is quicker, at most:
 EVALUATE_MOST: Final = 4096
