@@ -26,7 +26,7 @@ from breachcheck.ingest.mapping import About, Mapping, read_about, read_mapping
 from breachcheck.ingest.pipeline import Job, Report, ingest
 from breachcheck.ingest.publish import Policy
 from breachcheck.ingest.reduce import Evaluate, Numbered, Shroud
-from breachcheck.ingest.sources.chunk import Rows
+from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.open import chunks
 from breachcheck.protocol import canary, entry, oprf
 from breachcheck.protocol.identifier import KINDS, Identifier
@@ -614,19 +614,17 @@ def test_republishing_reuses_no_pad(tmp_path: Path) -> None:
     assert pages[0][16:24] != pages[1][16:24]
 
 
-class _Chunk:
+class _Chunk(Chunk):
     """A chunk that was counted to hold more rows than can be read of it."""
-
-    plan = Mapping.model_validate({"version": 1, "column": [{"header": "tel", "kind": "phone"}]}).plan(["tel"])
-    count, offset, part = 3, 9, ""
 
     def rows(self) -> Rows:
         return Rows((pa.array(["0612345678"], pa.string()),), pa.array([1], pa.int64()), ((2, "columns"),))
 
 
 def test_an_ingest_that_loses_rows_fails() -> None:
+    plan = Mapping.model_validate({"version": 1, "column": [{"header": "tel", "kind": "phone"}]}).plan(["tel"])
     with pytest.raises(InputError, match=r"reconcile: leak\.csv: 2 rows were read where 3 were counted"):
-        Shroud(bytes(64), bytes(16))(Numbered(0, "leak.csv", _Chunk()))
+        Shroud(bytes(64), bytes(16))(Numbered(0, "leak.csv", _Chunk(plan, 3, 9, "", b"")))
 
 
 def test_a_chunk_that_is_worked_on_again_tells_all_of_its_own_and_a_later_one_nothing_new(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ shrouded values, which are ciphertext, and OPRF outputs, and goes when the run's
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
 from collections import Counter
@@ -29,6 +28,7 @@ from breachcheck.keys import StewardKeys
 from breachcheck.protocol.manifest import Dataset
 from breachcheck.protocol.parameters import SlowHash
 from breachcheck.store import schema
+from breachcheck.store.durable import sync
 from breachcheck.store.people import People, gather
 from breachcheck.store.run import Past, Run, read_rules, redraw
 
@@ -234,11 +234,11 @@ class Ledger:
             run("INSERT INTO heir.tombstone VALUES (?, ?, ?, ?)", [mark, kind, reference, date])
         run("CHECKPOINT heir")
         run("DETACH heir")
-        _sync(self._heir)
+        sync(self._heir)
         # Under the lock on the old file, which goes with it.
         self._heir.rename(self.path)
         self._database.close()
-        _sync(self.path.parent)
+        sync(self.path.parent)
         self._database = schema.connect(self.path, spill=self._spill)
         return int(held)
 
@@ -321,14 +321,6 @@ class Ledger:
             self._database.close()
         if isinstance(error, duckdb.Error):
             raise schema.failed(self.path, error) from None
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _together(runs: Sequence[Dataset]) -> Dataset:
