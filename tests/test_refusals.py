@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from breachcheck import cli
 from breachcheck import keys as key_room
+from breachcheck.cli import public
 from breachcheck.errors import InputError
 from breachcheck.ingest.mapping import About
 from breachcheck.ingest.publish import Policy
@@ -121,4 +121,4 @@ def test_a_leak_and_its_answers_are_two_files(tmp_path: Path, answers: str) -> N
 @pytest.mark.parametrize("state", ["state", "./state", "", "~/state"])
 def test_a_state_folder_that_is_not_absolute_is_ignored(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", state)
-    assert cli._memory() == Path.home() / ".local" / "state" / "breachcheck" / "releases.json"
+    assert public._memory() == Path.home() / ".local" / "state" / "breachcheck" / "releases.json"
