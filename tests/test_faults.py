@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
-POINTS = {"publish": 10, "flips": 40, "exchanges": 100, "clock": 1, "rollout": 16}
+POINTS = {"publish": 10, "flips": 40, "exchanges": 100, "clock": 1, "rollout": 16, "resume": 4}
 
 
 def run(script: str, *words: object) -> str:

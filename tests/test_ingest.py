@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -485,6 +487,44 @@ def test_what_is_no_such_file_is_refused_in_one_line(tmp_path: Path, text: bytes
     with pytest.raises(InputError):
         _ingest(tmp_path, leak)
     assert not list((tmp_path / "keys").glob(f"{FILE}.*")), "the run file stays behind"
+
+
+def _square(number: int) -> bytes:
+    if number < 0:
+        raise InputError("negative", str(number))
+    return bytes(number * number)
+
+
+def _die(how: str) -> None:
+    if how == "in the middle of a result":
+        for path in Path("/proc/self/fd").iterdir():
+            with suppress(FileNotFoundError):  # the one that this list was read from
+                if str(path.readlink()).startswith("socket:"):
+                    os.write(int(path.name), b"\x00\x00\x10\x00only")  # of the 4096 octets that it announces
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_results_come_in_order_and_errors_in_their_place() -> None:
+    numbers = [3000, 1, 2000, 2, 0, 1000, 4] * 5
+    with LocalEngine(2) as pool:
+        assert list(pool.map(_square, numbers)) == [bytes(number * number) for number in numbers]
+        broken = pool.map(_square, [*numbers, -1, *numbers])
+        for number in numbers:
+            assert len(next(broken)) == number * number
+        with pytest.raises(InputError, match="negative"):
+            next(broken)
+        next(pool.map(_square, numbers))  # of which nobody wants the rest
+        assert list(pool.map(_square, [5, 6])) == [bytes(25), bytes(36)]
+        assert list(pool.map(_square, [])) == []
+
+
+@pytest.mark.parametrize("how", ["between results", "in the middle of a result"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_that_is_killed_is_an_error_and_never_a_wait(how: str, workers: int) -> None:
+    with LocalEngine(workers) as pool:
+        for _ in range(3):  # from now on, too, when the last of them is gone
+            with pytest.raises(ReleaseError, match="worker_lost"):
+                list(pool.map(_die, [how] * 5))
 
 
 def test_no_worker_outlives_an_ingest_that_was_killed(tmp_path: Path) -> None:

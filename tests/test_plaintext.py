@@ -7,14 +7,22 @@ import os
 import random
 import signal
 import subprocess
+import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from breachcheck import keys as key_room
 from breachcheck.protocol.identifier import KINDS
+from breachcheck.store import reader
+from breachcheck.store.ledger import FILE
 from breachcheck.synth import nonmember
+from tests import sorts
 from tests.canary import Scanner
 from tests.world import BREACHCHECK, World, run, serving
 
@@ -117,6 +125,77 @@ def test_after_ingests_killed_at_random_moments(bare: World, tmp_path: Path) -> 
         if killed == 3:
             return
     pytest.fail(f"only {killed} of 12 ingests were killed before they finished")
+
+
+_LITTLE_MEMORY = """
+import duckdb
+
+connect = duckdb.connect
+
+def with_little(path, *, read_only, config):
+    return connect(path, read_only=read_only, config={**config, "memory_limit": "24MB", "threads": "1"})
+
+duckdb.connect = with_little
+from breachcheck.cli import main
+main()
+"""
+
+
+@contextmanager
+def _keeping(folder: Path, kept: Path) -> Iterator[None]:
+    """Copy each file of a folder as it is when it is longest: DuckDB empties its files before it removes them."""
+    over = threading.Event()
+
+    def watch() -> None:
+        longest: Counter[str] = Counter()
+        while not over.wait(0.002):
+            for path in folder.glob("*"):
+                with suppress(FileNotFoundError):
+                    if path.stat().st_size > longest[path.name]:
+                        content = path.read_bytes()
+                        longest[path.name] = len(content)
+                        (kept / path.name).write_bytes(content)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_after_ingests_of_every_sort_of_source_that_spilled(tmp_path: Path) -> None:
+    source, out = World(tmp_path / "source"), World(tmp_path / "out")
+    for folder in (source.root, out.root, *(out.root / name for name in ("tmp", "home", "kept"))):
+        folder.mkdir()
+    source.synth(3000, seed=9)
+    tables, rows = sorts.write_tables(source.root, source.leak)
+    sorts.write_return(source.root / "return.txt", source.leak, 400)
+    sorts.write_attestation(source.root / "attestation.pdf", source.leak, 40)
+    (source.root / "attestation.toml").write_text(sorts.ATTESTATION)
+    run("keys", "init", "--keys", out.keys)
+    jobs: dict[str, tuple[list[Path], object]] = {
+        "tables": (tables, "cnss"),
+        "return": ([source.root / "return.txt"], "cnss_return"),
+        "attestations": ([source.root / "attestation.pdf"], source.root / "attestation.toml"),
+    }
+    environment = {**os.environ, "TMPDIR": str(out.root / "tmp"), "HOME": str(out.root / "home")}
+    for dataset, (files, mapping) in jobs.items():
+        words = out.ingest_words(*files, dataset=dataset, mapping=str(mapping))
+        words += ["--rejects", out.root / f"{dataset}.rejects", "--report", out.root / f"{dataset}.html"]
+        command = [sys.executable, "-c", _LITTLE_MEMORY, *map(str, words)]
+        spill = out.keys / f".{FILE}.spill"
+        with (out.root / f"{dataset}.log").open("wb") as log, _keeping(spill, out.root / "kept"):
+            subprocess.run(command, stdout=log, stderr=log, env=environment, cwd=out.root, check=True)
+    with reader.open_release(out.releases, key_room.read_publisher_key(out.publisher)) as release:
+        read = {dataset.name: dataset.rows_read for dataset in release.manifest.datasets}
+    assert read == {"tables": rows, "return": 400, "attestations": 40}
+    assert sum(path.stat().st_size for path in (out.root / "kept").iterdir()) > 1_000_000, "nothing was spilled"
+    findings = Scanner(_canaries(source)).scan([out.root])
+    assert not findings.unreadable, findings.unreadable
+    assert findings.clean, findings.findings
+    assert not list((out.root / "tmp").iterdir()), "a temporary file was written"
 
 
 def test_the_scanner_would_have_found_the_source_itself(bare: World) -> None:

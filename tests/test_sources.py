@@ -28,7 +28,7 @@ from pyarrow import parquet
 from pydantic import ValidationError
 
 from breachcheck.errors import InputError
-from breachcheck.ingest.mapping import Mapping
+from breachcheck.ingest.mapping import Mapping, read_mapping
 from breachcheck.ingest.sources import delimited, records, stream, text
 from breachcheck.ingest.sources.chunk import Chunk
 from breachcheck.ingest.sources.open import chunks, digest, expand
@@ -398,11 +398,47 @@ def test_the_payroll_return_of_260_characters(tmp_path: Path, encoding: str) -> 
         [{"header": "cin", "kind": "national_id", "at": [0, 8]}],
         [{"header": ["cin", "key"], "kind": "national_id", "at": [1, 8]}],
         [{"header": "cin", "kind": "national_id", "at": [1, 8], "pattern": "("}],
+        [{"header": "cin", "kind": "national_id", "at": [1, 8], "record": [""]}],
     ],
 )
 def test_places_and_patterns_that_cannot_be_meant_are_refused(columns: list[dict[str, Any]]) -> None:
     with pytest.raises(ValidationError):
         fixed_mapping(column=columns)
+
+
+def payroll_return(*employees: str) -> bytes:
+    head, total = "123456720250", "2" + "0" * 200
+    lines = [
+        "B00" + "1" * 14,
+        f"B01{head}1SOCIETE",
+        *employees,
+        f"B03{head}1{total}",
+        f"B05{head}1{total}",
+        f"B06{head}1",
+    ]
+    return "\r\n".join(f"{line:260}" for line in lines).encode("cp1252") + b"\r\n"
+
+
+def test_the_payroll_return_has_records_of_several_sorts(tmp_path: Path) -> None:
+    path = tmp_path / "return.txt"
+    employer, name = "1234567202501", f"{'EXEMPLE':30}{'NOËL':30}"
+    known = f"A02{employer}123456780{name}02000360000000000360"
+    declared = f"B02{employer}123456789{name}0200036000000000036000000026{500000:013}{500000:09}  {'7' * 19}"
+    absent = f"B02{employer}000000000{name}0000000000000000000000000000{0:013}{0:09}IL{'7' * 19}"
+    first = f"B04{employer}987654321{name}AB12345 26{400000:013}{400000:09}{'7' * 19}"
+    path.write_bytes(payroll_return(known, declared, absent, first, "", "B04" + "x" * 300))
+    found = list(chunks(path, read_mapping("cnss_return")))
+    employee, whole = ("1234567",), f"{'EXEMPLE':30}NOËL"
+    assert every_row(found) == (
+        [
+            ("A02", *employee, "123456780", whole, "", "", ""),
+            ("B02", *employee, "123456789", whole, "", f"{500000:013}", ""),
+            ("B02", *employee, "000000000", whole, "", "0" * 13, ""),
+            ("B04", *employee, "987654321", whole, "AB12345", "", f"{400000:013}"),
+        ],
+        {1: "other_record", 2: "other_record", 7: "empty", 8: "columns"} | dict.fromkeys((9, 10, 11), "other_record"),
+    )
+    assert sum(chunk.count for chunk in found) == 11
 
 
 def test_json_lines(read: Any) -> None:

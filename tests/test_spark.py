@@ -36,6 +36,7 @@ from breachcheck.ingest.sources.open import chunks
 from breachcheck.ingest.spark import SparkEngine, seal, unseal
 from breachcheck.protocol.parameters import TESTING_ONLY
 from breachcheck.store.ledger import FILE, Ledger
+from tests import sorts
 from tests.canary import Scanner
 from tests.world import BREACHCHECK, World, free_port, run
 
@@ -176,10 +177,14 @@ class _Watched:
 
 @dataclass(frozen=True)
 class Made:
-    """What the tests look at: ledgers made by each engine, and all that Spark wrote meanwhile."""
+    """What the tests look at: ledgers made by each engine, and all that Spark wrote meanwhile.
+
+    `sorts` are ledgers of both engines of the sources that no table is.
+    """
 
     local: tuple[Report, Path]
     spark: tuple[Report, Path]
+    sorts: list[tuple[tuple[Report, Path], tuple[Report, Path]]]
     killed: tuple[Report, Path]
     victims: list[int]
     command_lines: str
@@ -189,17 +194,19 @@ class Made:
     kept: Path
 
 
-def _ingest(root: Path, keys: Path, files: tuple[Path, ...], engine: Engine) -> tuple[Report, Path]:
+def _ingest(
+    root: Path, keys: Path, files: tuple[Path, ...], engine: Engine, mapping: str = "cnss"
+) -> tuple[Report, Path]:
     shutil.copytree(keys, root / "keys")
     steward = key_room.read_steward(root / "keys")
-    job = Job(files, read_mapping("cnss"), "one")
+    job = Job(files, read_mapping(mapping), "one")
     with Ledger(root / "keys" / FILE, steward, TESTING_ONLY) as ledger:
         report = ingest(job, steward, TESTING_ONLY, ledger, root / "releases", engine, Policy(), NOW, lambda *_: None)
     return report, root / "keys" / FILE
 
 
 def _leaks(root: Path) -> tuple[Path, ...]:
-    """Files of which each repeats rows of those before it."""
+    """Files of which each repeats rows of those before it, the last of them in other sorts of source."""
     rows: list[bytes] = []
     files = []
     for number in range(12):
@@ -213,12 +220,13 @@ def _leaks(root: Path) -> tuple[Path, ...]:
             world.leak.write_bytes(header + b"".join(more))
         rows += more
         files.append(world.leak)
-    return tuple(files)
+    tables, _ = sorts.write_tables(root, files[0])
+    return (*files, *tables)
 
 
 def _canaries(files: Iterable[Path]) -> list[str]:
     cells = set()
-    for path in files:
+    for path in (path for path in files if path.name == "leak.csv"):
         with path.open(encoding="utf-8-sig", newline="") as file:
             cells |= {
                 row[column].strip() for row in csv.DictReader(file, delimiter=";") for column in COLUMNS if row[column]
@@ -269,9 +277,17 @@ def made(
     assert refused
     root = tmp_path_factory.mktemp("made")
     files = _leaks(root / "leaks")
+    sorts.write_return(root / "return.txt", files[0], 150)
+    sorts.write_attestation(root / "attestation.pdf", files[0], 40)
+    (root / "attestation.toml").write_text(sorts.ATTESTATION)
+    mappings = {"return.txt": "cnss_return", "attestation.pdf": str(root / "attestation.toml")}
     steward = key_room.init(root / "keys")
     with LocalEngine(1) as one:
         local = _ingest(root / "local", root / "keys", files, one)
+        by_local = [
+            _ingest(root / f"local-{name}", root / "keys", (root / name,), one, mapping)
+            for name, mapping in mappings.items()
+        ]
     # The same files and keys, so the same run key: Python workers remember in the second what they saw in the first.
     plain, killing = _Watched(engine, cluster, kill=False), _Watched(engine, cluster, kill=True)
     places = [cluster.folder, Path(tempfile.gettempdir())]
@@ -279,10 +295,15 @@ def made(
     kept.mkdir()
     with _Kept(places, kept):
         spark = _ingest(root / "spark", root / "keys", files, plain)
+        by_spark = [
+            _ingest(root / f"spark-{name}", root / "keys", (root / name,), plain, mapping)
+            for name, mapping in mappings.items()
+        ]
         lines = "\n".join(_command_lines())
         killed = _ingest(root / "killed", root / "keys", files, killing)
     secrets = [steward.evaluator.sk, *plain.run_keys]
-    return Made(local, spark, killed, killing.killed, lines, _canaries(files), secrets, places, kept)
+    both = list(zip(by_local, by_spark, strict=True))
+    return Made(local, spark, both, killed, killing.killed, lines, _canaries(files), secrets, places, kept)
 
 
 def _command_lines() -> Iterator[str]:
@@ -312,6 +333,10 @@ def test_the_same_entries_as_the_local_engine(made: Made) -> None:
     assert _entries(made.spark) == _entries(made.local)
     assert made.spark[0].dataset == made.local[0].dataset
     assert made.spark[0].identifiers == made.local[0].identifiers
+    for local, spark in made.sorts:
+        assert len(_held(local)) >= 80
+        assert _held(spark) == _held(local)
+        assert _entries(spark) == _entries(local)
 
 
 @needs_spark

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 import re
 import tomllib
 from collections.abc import Sequence
@@ -52,8 +53,9 @@ class Column(BaseModel):
     identifiers in it; of several, each takes the first that accepts it. A cell is cut at each character of `split`.
     A cell that folds to a word of `absent` (beside those of the whole mapping) is no value, and with `zero_is_absent`
     neither is one that writes the number 0. `employer` says that the value is the employer's, not the person's.
-    In text of fixed width the column stands `at` its first character, counted from 1, and so many from there. In a PDF
-    `pattern` finds it in the text of a page: its first group, or all of it, is the value.
+    In text of fixed width the column stands `at` its first character, counted from 1, and so many from there; where
+    lines are of several sorts, in those that begin with one of `record`. In a PDF `pattern` finds it in the text of a
+    page: its first group, or all of it, is the value.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,6 +68,8 @@ class Column(BaseModel):
     employer: bool = False
     split: str = ""
     at: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
+    # Left out of the digest where it says nothing: what was read with a mapping from before is not read again.
+    record: Annotated[tuple[Header, ...], BeforeValidator(_several), Field(exclude_if=operator.not_)] = ()
     pattern: Annotated[str, AfterValidator(_pattern)] | None = None
     absent: tuple[str, ...] = ()
     zero_is_absent: bool = False
@@ -78,6 +82,8 @@ class Column(BaseModel):
             raise ValueError(f"unknown kind; known are {', '.join(KINDS)}")
         if len(self.header) > 1 and (self.at or self.pattern):
             raise ValueError("a column with a place or a pattern has one header")
+        if self.record and not self.at:
+            raise ValueError("only in text of fixed width are there records of several sorts")
         if self.split and not self.kind:
             raise ValueError("only a column of identifiers is split")
         if self.employer and not self.kind:

@@ -212,7 +212,8 @@ def _refuse_useless(job: Job, counts: Counts) -> None:
     told = f"of {counts.rows_read:,} rows {rejected:,} were rejected" + (f": {reasons}" if reasons else "")
     if not counts.rows_accepted:
         raise InputError("no_identifier", f"no row has an identifier that can be read; {told}")
-    if rejected > counts.rows_accepted and not job.accept_rejects:
+    # Lines of another sort have a mapping that says so: a return of two employees has five lines around them.
+    if rejected - counts.rows_rejected["other_record"] > counts.rows_accepted and not job.accept_rejects:
         raise InputError("rejects", f"{told}. Correct the mapping, or take the rest by --accept-rejects")
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
@@ -45,10 +46,15 @@ class _Lines(Chunk):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FixedWidth(_Lines):
-    """Lines of `line` characters; `places` are the first character (from 0) and the last but one of each column."""
+    """Lines of `line` characters; `places` are the first character (from 0) and the last but one of each column.
+
+    `records` are the beginnings of the lines in which each column stands: of all, where it has none. Where a column has
+    some, a line that begins with none of any column is rejected as `other_record`.
+    """
 
     line: int
     places: tuple[tuple[int, int], ...]
+    records: tuple[tuple[str, ...], ...]
 
     def rows(self) -> Rows:
         """Make columns of it: white space around a value is not part of it.
@@ -56,13 +62,23 @@ class FixedWidth(_Lines):
         Raises:
             InputError: `reconcile`.
         """
-        lines = pa.array(self._lines(), pa.binary()).cast(pa.string())
+        given = self._lines()
+        known = tuple(record.encode() for records in self.records for record in records)
+        others = [index for index, line in enumerate(given) if line.strip() and known and not line.startswith(known)]
+        faults = _with_faults(self, len(given), ((index, "other_record") for index in others))
+        lines = pa.array(np.delete(np.array(given, object), others), pa.binary()).cast(pa.string())
         lengths = pc.utf8_length(lines).to_numpy(zero_copy_only=False)
         sound = (lengths == self.line) | (lengths == 0)  # the latter are found to be empty
         wrong = np.flatnonzero(~sound).tolist()
         lines = lines.filter(pa.array(sound))
-        columns = [pc.utf8_trim_whitespace(pc.utf8_slice_codeunits(lines, start, stop)) for start, stop in self.places]
-        return numbered(columns, wrong, self.faults, self.first, self.count)
+        columns = []
+        for (start, stop), records in zip(self.places, self.records, strict=True):
+            column = pc.utf8_trim_whitespace(pc.utf8_slice_codeunits(lines, start, stop))
+            if records:
+                here = reduce(pc.or_, (pc.starts_with(lines, record) for record in records))
+                column = pc.if_else(here, column, "")
+            columns.append(column)
+        return numbered(columns, wrong, faults, self.first, self.count)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -91,11 +107,16 @@ class JsonLines(_Lines):
                 continue
             for column, cell in zip(columns, row, strict=True):
                 column.append(cell)
-        given = np.delete(np.arange(self.count), [index for index, _ in self.faults])
-        if len(columns[0]) + len(faults) != len(given):
-            raise InputError("reconcile", f"{len(given)} rows were counted, {len(columns[0]) + len(faults)} were read")
-        faults = sorted([*self.faults, *((int(given[index]), reason) for index, reason in faults)])
-        return numbered([pa.array(column, pa.string()) for column in columns], [], faults, self.first, self.count)
+        every = _with_faults(self, len(columns[0]) + len(faults), faults)
+        return numbered([pa.array(column, pa.string()) for column in columns], [], every, self.first, self.count)
+
+
+def _with_faults(lines: _Lines, read: int, faults: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Return all faults by index in the chunk: its own, and those by index among the lines that were `read`."""
+    given = np.delete(np.arange(lines.count), [index for index, _ in lines.faults])
+    if read != len(given):
+        raise InputError("reconcile", f"{len(given)} rows were counted, {read} were read")
+    return sorted([*lines.faults, *((int(given[index]), reason) for index, reason in faults)])
 
 
 class _LineError(Exception):
@@ -162,10 +183,10 @@ def read_fixed(file: Readable, disk: BinaryIO, part: str, mapping: Mapping, line
     """Yield the lines of a file without a header, each of `line` characters, as the mapping's places say."""
     plan = mapping.plan([header for column in mapping.column for header in column.header])
     places = tuple((at[0] - 1, at[0] - 1 + at[1]) for column in mapping.column if (at := column.at))
+    records = tuple(column.record for column in mapping.column)
     for piece, encoding, first in _pieces(file, mapping):
-        yield FixedWidth(
-            plan, piece.count, disk.tell(), part, piece.octets, encoding, first, piece.rejected, line, places
-        )
+        text = (piece.octets, encoding, first, piece.rejected)
+        yield FixedWidth(plan, piece.count, disk.tell(), part, *text, line, places, records)
 
 
 def read_json(file: Readable, disk: BinaryIO, part: str, mapping: Mapping) -> Iterator[JsonLines]:
