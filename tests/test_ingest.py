@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from breachcheck.ingest.mapping import About, Mapping, read_about, read_mapping
 from breachcheck.ingest.pipeline import Job, Report, ingest
 from breachcheck.ingest.publish import Policy
 from breachcheck.ingest.reduce import Evaluate, Numbered, Shroud
+from breachcheck.ingest.sources import delimited
 from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.open import chunks
 from breachcheck.protocol import canary, entry, oprf
@@ -394,6 +396,29 @@ def test_no_identifier_is_evaluated_twice_not_even_by_a_run_that_died(
     report = _ingest(tmp_path, world.leak, engine=engines[2])
     assert report.resumed
     assert sum(report.identifiers.values()) == total == sum(engine.evaluated for engine in engines)
+
+
+class _DiesReading(_Inline):
+    def map(self, task: Callable[[Any], Any], batches: Iterable[Any]) -> Iterator[Any]:
+        yield from islice(super().map(task, batches), 2)
+        raise _DiedError
+
+
+def test_a_run_goes_on_only_where_its_chunks_are_those_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "KEEP_EVERY", 0.0)
+    rows = [f"1;202501;{100_000_000 + 7 * number};Test;;26;4000;" for number in range(2_000)]
+    leak = _leak(tmp_path / "leak.csv", *rows)
+    monkeypatch.setattr(delimited, "BLOCK", 4 << 10)
+    with pytest.raises(_DiedError):
+        _ingest(tmp_path, leak, engine=_DiesReading())
+    monkeypatch.setattr(delimited, "BLOCK", 16 << 10)  # as in another version of the program
+    with pytest.raises(InputError, match=r"^reconcile: leak\.csv was cut otherwise"):
+        _ingest(tmp_path, leak)
+    report = _ingest(tmp_path, leak)
+    assert (report.resumed, report.dataset.rows_read, report.dataset.rows_accepted) == (False, 2_000, 2_000)
+    assert report.identifiers == {"social_security": 2_000}
 
 
 def test_killed_at_any_moment_it_goes_on_and_ends_the_same(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import pyarrow as pa
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -218,10 +219,10 @@ def _refuse_useless(job: Job, counts: Counts) -> None:
 
 
 def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Engine, watch: Watch) -> Dataset:
-    state = json.loads(run.reading or '{"file": 0, "chunks": 0, "counts": null}')
+    state = json.loads(run.reading or '{"file": 0, "chunks": 0, "rows": 0, "counts": null}')
     counts = Counts.restored(state["counts"]) if state["counts"] else Counts()
     total = sum(path.stat().st_size for path in files)
-    places: deque[tuple[int, int, int]] = deque()
+    places: deque[_Place] = deque()
     told: deque[Mapping[bytes, Told]] = deque(maxlen=PASSED_ON)
     kept = time.monotonic()
     batches: list[pa.RecordBatch] = []
@@ -231,17 +232,19 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
         run.keep(
             pa.Table.from_batches(batches).unify_dictionaries(),
             pa.Table.from_pylist([dict(zip(_REJECTED.names, row, strict=True)) for row in rejected], _REJECTED),
-            json.dumps({"file": file, "chunks": count, "counts": counts.state()}),
+            json.dumps({"file": place.file, "chunks": place.chunks, "rows": place.rows, "counts": counts.state()}),
         )
 
     task = Shroud(run_key, os.urandom(16))
-    for shrouded in engine.map(task, _chunks(files, job.mapping, state["file"], state["chunks"], places, told)):
-        file, count, behind = places.popleft()
+    # A run that an earlier version began may not say how many rows it was.
+    first = _Place(state["file"], state["chunks"], state.get("rows"))
+    for shrouded in engine.map(task, _chunks(files, job.mapping, first, places, told)):
+        place = places.popleft()
         told.append(shrouded.told)
         batches.append(shrouded.batch)
         rejected += shrouded.rejected
         counts.add(shrouded.counts)
-        watch("read", behind + shrouded.offset, total, counts.rows_read)
+        watch("read", place.behind + shrouded.offset, total, counts.rows_read)
         if time.monotonic() - kept > KEEP_EVERY or sum(batch.nbytes for batch in batches) > KEEP_OCTETS:
             keep()
             kept, batches, rejected = time.monotonic(), [], []
@@ -262,30 +265,46 @@ def _write_rejects(path: Path, run: Run) -> None:
         rows.writerows(run.rejected())
 
 
+class _Place(NamedTuple):
+    """How far reading has come: so many chunks and rows of a file, and so many octets in the files before it."""
+
+    file: int
+    chunks: int
+    rows: int | None
+    behind: int = 0
+
+
 def _chunks(
     files: Sequence[Path],
     mapping: Rules,
-    first: int,
-    skip: int,
-    places: deque[tuple[int, int, int]],
+    first: _Place,
+    places: deque[_Place],
     told: Iterable[Mapping[bytes, Told]],
 ) -> Iterator[Numbered]:
-    """Yield the chunks, numbered, from chunk `skip` of file `first` on, each with what was `told` until then.
+    """Yield the chunks behind `first`, numbered, each with what was `told` until then; `places` gets where it ends.
 
-    Of each, `places` gets the file, how many chunks of it are done with this one, and how many octets lie before it.
+    Raises:
+        InputError: `reconcile`: what is passed over is not what was read: another version cut the file otherwise.
     """
-    behind = sum(path.stat().st_size for path in files[:first])
+    behind = sum(path.stat().st_size for path in files[: first.file])
     number = 0
-    for file, path in enumerate(files[first:], first):
+    for file, path in enumerate(files[first.file :], first.file):
         try:
-            for count, chunk in enumerate(chunks(path, mapping, skip=skip), skip + 1):
-                places.append((file, count, behind))
+            found = chunks(path, mapping)
+            done = first.chunks if file == first.file else 0
+            rows = sum(chunk.count for chunk in islice(found, done))
+            if done and rows != first.rows:
+                raise InputError(
+                    "reconcile", f"{path.name} was cut otherwise when this run began: the same command begins it anew"
+                )
+            for count, chunk in enumerate(found, done + 1):
+                rows += chunk.count
+                places.append(_Place(file, count, rows, behind))
                 yield Numbered(number, "/".join(filter(None, (path.name, chunk.part))), chunk, tuple(told))
                 number += 1
         except UnicodeError:
             raise InputError("encoding", f"{path.name} is not in the encoding that the mapping says") from None
         behind += path.stat().st_size
-        skip = 0
 
 
 def _describe(job: Job, counts: Counts) -> Dataset:
