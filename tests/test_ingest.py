@@ -570,6 +570,17 @@ def test_no_worker_outlives_an_ingest_that_was_killed(tmp_path: Path) -> None:
     assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
 
 
+def test_workers_do_not_hear_ctrl_c() -> None:
+    with LocalEngine(1) as engine:
+        [blocked] = engine.map(_blocked, [None])
+        assert signal.SIGINT in blocked
+    assert signal.SIGINT not in _blocked(None)
+
+
+def _blocked(_: None) -> set[int]:
+    return signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 def _children(parent: int) -> list[int]:
     text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
     return [int(child) for child in text.split() if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]

@@ -83,6 +83,10 @@ def main() -> None:
         _end(f"{error.filename or 'a file or pipe'}: {error.strerror}", COULD_NOT)
     except KeyboardInterrupt:
         _end("stopped", 130)
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":  # what DuckDB makes of Ctrl-C
+            raise
+        _end("stopped", 130)
     except SystemExit:  # how the parser of commands ends, with 1, when nobody reads what it prints
         _end("stopped before there was a result", COULD_NOT)
     sys.exit(code)
