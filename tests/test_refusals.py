@@ -15,6 +15,7 @@ from breachcheck.errors import InputError
 from breachcheck.ingest.mapping import About
 from breachcheck.ingest.publish import Policy
 from breachcheck.store.ledger import FILE
+from breachcheck.store.run import Run
 from breachcheck.synth import generate
 from tests.steward import NOW, DiedError, ingest_small, leak
 from tests.world import run
@@ -87,6 +88,20 @@ def test_what_a_killed_run_left_is_named(tmp_path: Path) -> None:
     shutil.copy(left, tmp_path / "keys" / "ledger.duckdb.bak")
     other = leak(tmp_path / "b.csv", "1;202501;123456780;Test;;26;4000;")
     assert ingest_small(tmp_path, other).unfinished == [left.name]
+    assert ingest_small(tmp_path, tmp_path / "a.csv").unfinished == []
+
+
+def test_a_run_that_was_killed_when_its_results_were_in_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_: Run) -> None:
+        raise DiedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "discard", killed)
+        with pytest.raises(DiedError):
+            ingest_small(tmp_path, leak(tmp_path / "a.csv", ONE))
+    assert list((tmp_path / "keys").glob(f"{FILE}.*"))
     assert ingest_small(tmp_path, tmp_path / "a.csv").unfinished == []
 
 

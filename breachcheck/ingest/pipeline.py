@@ -124,6 +124,8 @@ def ingest(
     given = {keys.keyed("source", digest(path)): path for path in job.files}
     runs = [past for past in ledger.runs() if past.dataset.name == job.dataset]
     as_now = [past for past in runs if past.mapping == job.mapping.digest and not other_rules(past)]
+    for past in as_now:
+        ledger.tidy(past)
     known = {source for past in as_now for source in past.sources}
     fresh = {source: path for source, path in given.items() if source not in known}
     # A file that was read with another mapping, or under other rules of identifiers, is read again with these, in place

@@ -82,7 +82,7 @@ class Ledger:
         self._spill = spill
         self._database = schema.connect(path, spill=spill)
         shutil.rmtree(spill, ignore_errors=True)  # of a run that was killed; this one makes it anew when it spills
-        self._remove_heir()
+        schema.remove(self._heir)
         try:
             self._check(keys, parameters)
         except ReleaseError:
@@ -190,7 +190,7 @@ class Ledger:
         try:
             held = self._rewrite(kind, fresh, reference, date)
         except duckdb.Error as error:
-            self._remove_heir()
+            schema.remove(self._heir)
             raise schema.failed(self.path, error) from None
         return Erasure(held, len(fresh) - held, len(marks) - len(fresh))
 
@@ -201,14 +201,10 @@ class Ledger:
     def _heir(self) -> Path:
         return self.path.with_name(f".{self.path.name}.heir")
 
-    def _remove_heir(self) -> None:
-        for path in (self._heir, self._heir.with_name(f"{self._heir.name}.wal")):
-            path.unlink(missing_ok=True)
-
     def _rewrite(self, kind: str, fresh: Mapping[bytes, bytes], reference: str, date: str) -> int:
         run = self._database.execute
         run("CHECKPOINT")  # so that no log of the old file stands beside the new one
-        self._remove_heir()
+        schema.remove(self._heir)
         outputs = pa.array(fresh.values(), pa.binary())
         self._database.register("erased", pa.table({"kind": pa.array([kind] * len(fresh)), "output": outputs}))
         [(held,)] = run("SELECT count(DISTINCT output) FROM exposure SEMI JOIN erased USING (kind, output)").fetchall()
@@ -297,7 +293,14 @@ class Ledger:
         Raises:
             ReleaseError: `unreadable`, or `run_rules`: it was begun under others.
         """
-        return Run(self._database, self.path.with_name(f"{self.path.name}.{name}"), name, rules, self._is_erased)
+        return Run(self._database, self._file_of(name), name, rules, self._is_erased)
+
+    def tidy(self, past: Past) -> None:
+        """Remove the run file of a run whose results are held, which was killed before it did so itself."""
+        schema.remove(self._file_of(past.name))
+
+    def _file_of(self, run: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.{run}")
 
     def _is_erased(self) -> Callable[[bytes], bool] | None:
         marks, keyed = self._marks(), self._keys.keyed

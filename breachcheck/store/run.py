@@ -72,8 +72,7 @@ class Run:
     def discard(self) -> None:
         """Forget the run: its file goes."""
         self._database.execute("DETACH DATABASE IF EXISTS run")
-        for path in (self._path, self._path.with_name(f"{self._path.name}.wal")):
-            path.unlink(missing_ok=True)
+        schema.remove(self._path)
 
     def _state(self, stage: str) -> str | None:
         found = self._database.execute("SELECT state FROM run.progress WHERE stage = ?", [stage]).fetchone()

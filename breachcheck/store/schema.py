@@ -77,6 +77,12 @@ def connect(path: Path, *, read_only: bool = False, spill: Path | None = None) -
     return connection
 
 
+def remove(path: Path) -> None:
+    """Remove a DuckDB file and its log, if they are there."""
+    for one in (path, path.with_name(f"{path.name}.wal")):
+        one.unlink(missing_ok=True)
+
+
 @contextmanager
 def blaming(path: Path) -> Iterator[None]:
     """Turn what DuckDB cannot do with the file at `path` into an error of ours.
