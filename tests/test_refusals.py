@@ -57,6 +57,17 @@ def test_half_of_the_rows_may_be_rejected(tmp_path: Path) -> None:
     assert ingest_small(tmp_path, leak(tmp_path / "a.csv", ONE, BAD)).dataset.rows_accepted == 1
 
 
+@pytest.mark.parametrize("option", ["--rejects", "--report"])
+def test_no_file_that_is_to_be_read_is_written_over(tmp_path: Path, option: str) -> None:
+    file = leak(tmp_path / "a.csv", ONE)
+    before = file.read_bytes()
+    folders = ("--keys", tmp_path / "keys", "--releases", tmp_path / "releases")
+    done = run("ingest", file, "--mapping", "cnss", "--dataset", "a", *folders, option, file, check=False)
+    assert done.returncode == 2
+    assert "would be written over" in done.stderr
+    assert file.read_bytes() == before
+
+
 def test_what_no_manifest_has_room_for_is_refused_before_anything_is_stored(tmp_path: Path) -> None:
     file = leak(tmp_path / "a.csv", ONE)
     with pytest.raises(InputError) as refused:

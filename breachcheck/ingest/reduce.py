@@ -28,6 +28,7 @@ TAG_LENGTH: Final = (
     16  # octets: a shrouded value begins with its synthetic IV (RFC 5297), which tells it from all others
 )
 MAX_REMEMBERED: Final = 3_000_000  # rows a worker knows again; about 120 octets each
+MAX_PASSED_ON: Final = 1 << 14  # rows told in one chunk of which others hear; about 20 octets each in a message
 _SEPARATOR: Final = b"\xff"  # no octet of UTF-8
 _UINT32, _UINT64 = pa.uint32(), pa.uint64()
 _SHROUDED: Final = pa.schema(
@@ -106,7 +107,8 @@ class Shrouded:
 
     `batch` has a line for each identifier in each row that says something new: kind, shrouded value, the 128-bit mark
     of the row's linking identifiers (0 where it has none), field mask and flags. `rejected` are file, number and
-    reason of rows. `told` are those that it was the first to tell.
+    reason of rows. `told` are those that it was the first to tell; none, if
+    they are too many to be passed on.
     """
 
     batch: pa.RecordBatch
@@ -208,7 +210,8 @@ class Shroud:
             columns, numbers = [column.filter(kept) for column in columns], numbers.filter(kept)
         batch, told = self._rows(number, chunk.plan, columns, numbers, counts, rejected)
         memory.hear(told)
-        return Shrouded(batch, counts, chunk.offset, [(name, *one) for one in rejected], told)
+        passed_on = told if len(told) <= MAX_PASSED_ON else {}
+        return Shrouded(batch, counts, chunk.offset, [(name, *one) for one in rejected], passed_on)
 
     def _rows(
         self,
