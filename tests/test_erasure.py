@@ -214,7 +214,7 @@ class Counting:
         count()
         return self.database.execute(*words)
     def __getattr__(self, name): return getattr(self.database, name)
-connect, sync, rename = ledger.schema.connect, ledger._sync, Path.rename
+connect, sync, rename = ledger.schema.connect, ledger.sync, Path.rename
 def counted(path, **words):
     database = connect(path, **words)
     return Counting(database) if path.name == ledger.FILE else database
@@ -227,7 +227,7 @@ def renamed(path, target):
     done = rename(path, target)
     count()
     return done
-ledger.schema.connect, ledger._sync, Path.rename = counted, synced, renamed
+ledger.schema.connect, ledger.sync, Path.rename = counted, synced, renamed
 main()
 """
 

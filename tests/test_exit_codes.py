@@ -112,6 +112,21 @@ def test_the_hook_stays_while_commands_run(small: Path) -> None:
     )
 
 
+def test_ctrl_c_amid_a_query_is_no_fault(small: Path) -> None:
+    program = (
+        "import os, signal, threading\nimport duckdb\n"
+        "from breachcheck.store import reader\nfrom breachcheck.__main__ import main\n"
+        "def endless(*_):\n"
+        "    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "    duckdb.sql('SELECT max(hash(range)) FROM range(1000000000000)').fetchall()\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "reader.open_release = endless\nmain()\n"
+    )
+    words = ["release", "show", "--releases", str(small)]
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "breachcheck: stopped\n")
+
+
 def test_a_fault_in_a_thread_ends_the_program() -> None:
     program = (
         "import threading, time\nfrom breachcheck import __main__, cli\n"
@@ -150,7 +165,7 @@ def test_encodings_of_text_are_taken(tmp_path: Path, name: str) -> None:
 def test_a_file_that_is_not_in_its_encoding_is_an_error_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def chunks(path: Path, mapping: Mapping, *, skip: int = 0) -> list[object]:  # noqa: ARG001
+    def chunks(path: Path, mapping: Mapping) -> list[object]:  # noqa: ARG001
         raise UnicodeError("UTF-16 stream does not start with BOM")
 
     monkeypatch.setattr(pipeline, "chunks", chunks)

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ from breachcheck.ingest.engine import Engine, LocalEngine
 from breachcheck.ingest.mapping import About, Mapping, read_about, read_mapping
 from breachcheck.ingest.pipeline import Job, Report, ingest
 from breachcheck.ingest.publish import Policy
-from breachcheck.ingest.reduce import Evaluate, Shroud
-from breachcheck.ingest.sources.chunk import Rows
+from breachcheck.ingest.reduce import Evaluate, Numbered, Shroud
+from breachcheck.ingest.sources import delimited
+from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.open import chunks
 from breachcheck.protocol import canary, entry, oprf
 from breachcheck.protocol.identifier import KINDS, Identifier
@@ -384,7 +386,7 @@ def test_the_key_is_refused_when_others_can_read_it_or_it_lies_with_the_release(
 def test_engines_agree(tmp_path: Path) -> None:
     leak = tmp_path / "leak.csv"
     run("synth", "--people", 50, "--out", leak, "--answers", tmp_path / "answers.jsonl")
-    numbered = [(number, "", chunk) for number, chunk in enumerate(chunks(leak, read_mapping("cnss")))]
+    numbered = [Numbered(number, "", chunk) for number, chunk in enumerate(chunks(leak, read_mapping("cnss")))]
     task = Shroud(bytes(64), bytes(16))
     with LocalEngine(2) as pool:
         assert [each.batch.to_pylist() for each in pool.map(task, numbered)] == [
@@ -406,6 +408,29 @@ def test_no_identifier_is_evaluated_twice_not_even_by_a_run_that_died(
     report = _ingest(tmp_path, world.leak, engine=engines[2])
     assert report.resumed
     assert sum(report.identifiers.values()) == total == sum(engine.evaluated for engine in engines)
+
+
+class _DiesReading(_Inline):
+    def map(self, task: Callable[[Any], Any], batches: Iterable[Any]) -> Iterator[Any]:
+        yield from islice(super().map(task, batches), 2)
+        raise _DiedError
+
+
+def test_a_run_goes_on_only_where_its_chunks_are_those_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "KEEP_EVERY", 0.0)
+    rows = [f"1;202501;{100_000_000 + 7 * number};Test;;26;4000;" for number in range(2_000)]
+    leak = _leak(tmp_path / "leak.csv", *rows)
+    monkeypatch.setattr(delimited, "BLOCK", 4 << 10)
+    with pytest.raises(_DiedError):
+        _ingest(tmp_path, leak, engine=_DiesReading())
+    monkeypatch.setattr(delimited, "BLOCK", 16 << 10)  # as in another version of the program
+    with pytest.raises(InputError, match=r"^reconcile: leak\.csv was cut otherwise"):
+        _ingest(tmp_path, leak)
+    report = _ingest(tmp_path, leak)
+    assert (report.resumed, report.dataset.rows_read, report.dataset.rows_accepted) == (False, 2_000, 2_000)
+    assert report.identifiers == {"social_security": 2_000}
 
 
 def test_killed_at_any_moment_it_goes_on_and_ends_the_same(tmp_path: Path) -> None:
@@ -557,6 +582,17 @@ def test_no_worker_outlives_an_ingest_that_was_killed(tmp_path: Path) -> None:
     assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
 
 
+def test_workers_do_not_hear_ctrl_c() -> None:
+    with LocalEngine(1) as engine:
+        [blocked] = engine.map(_blocked, [None])
+        assert signal.SIGINT in blocked
+    assert signal.SIGINT not in _blocked(None)
+
+
+def _blocked(_: None) -> set[int]:
+    return signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 def _children(parent: int) -> list[int]:
     text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
     return [int(child) for child in text.split() if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
@@ -666,28 +702,31 @@ def test_republishing_reuses_no_pad(tmp_path: Path) -> None:
     assert pages[0][16:24] != pages[1][16:24]
 
 
-class _Chunk:
+class _Chunk(Chunk):
     """A chunk that was counted to hold more rows than can be read of it."""
-
-    plan = Mapping.model_validate({"version": 1, "column": [{"header": "tel", "kind": "phone"}]}).plan(["tel"])
-    count, offset, part = 3, 9, ""
 
     def rows(self) -> Rows:
         return Rows((pa.array(["0612345678"], pa.string()),), pa.array([1], pa.int64()), ((2, "columns"),))
 
 
 def test_an_ingest_that_loses_rows_fails() -> None:
+    plan = Mapping.model_validate({"version": 1, "column": [{"header": "tel", "kind": "phone"}]}).plan(["tel"])
     with pytest.raises(InputError, match=r"reconcile: leak\.csv: 2 rows were read where 3 were counted"):
-        Shroud(bytes(64), bytes(16))((0, "leak.csv", _Chunk()))
+        Shroud(bytes(64), bytes(16))(Numbered(0, "leak.csv", _Chunk(plan, 3, 9, "", b"")))
 
 
 def test_a_chunk_that_is_worked_on_again_tells_all_of_its_own_and_a_later_one_nothing_new(tmp_path: Path) -> None:
     leak = _leak(tmp_path / "leak.csv", "1;202501;123456789;Test;;26;;0612345678", "1;202502;123456789;Test;;26;;x")
     [chunk] = chunks(leak, read_mapping("cnss"))
     task = Shroud(bytes(64), bytes(15) + b"1")
-    first, again, later = task((0, "", chunk)), task((0, "", chunk)), task((1, "", chunk))
+    first, again, later = (task(Numbered(number, "", chunk)) for number in (0, 0, 1))
     assert first.batch.equals(again.batch) and first.batch.num_rows == 3
     assert later.batch.num_rows == 0
     assert first.counts == again.counts
+    # Another worker, or the same after it forgot, knows only what it was told.
+    elsewhere = Shroud(bytes(64), bytes(15) + b"2")
+    heard = elsewhere(Numbered(1, "", chunk, [first.told]))
+    assert heard.batch.num_rows == 0 and heard.counts == later.counts
+    assert elsewhere(Numbered(0, "", chunk, [first.told])).batch.equals(first.batch)
     counted = (later.counts.rows_read, later.counts.rows_accepted, later.counts.identifiers_rejected)
     assert counted == (first.counts.rows_read, first.counts.rows_accepted, first.counts.identifiers_rejected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -28,6 +29,7 @@ from breachcheck.config import load
 from breachcheck.errors import InputError, ProtocolError, ReleaseError
 from breachcheck.exposure import Exposure, Reason
 from breachcheck.ingest import renewal
+from breachcheck.notices.plan import add_window
 from breachcheck.protocol import canary
 from breachcheck.protocol import client as protocol
 from breachcheck.protocol.identifier import KINDS, identify
@@ -515,6 +517,23 @@ def test_a_bucket_file_truncated_under_the_service_is_found_and_its_return_too(s
         assert process.metric("breachcheck_self_check") == 1
 
 
+def test_a_page_that_nobody_asks_for_is_found_damaged(small: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with reader.open_release(small.releases) as release:
+        app = create_app(load(), release, key_room.read_evaluator(small.keys))
+        state, check = app.edge_state, selfcheck.SelfCheck(app.edge_state, "http://127.0.0.1:9", None)
+        buckets = sum(table.layout.buckets for table in release.manifest.kinds)
+        monkeypatch.setattr(selfcheck, "_READ", 2)  # a long release is read in parts
+        for _ in range(buckets):
+            asyncio.run(check.once())
+        assert state.reasons() == ["self_check"]
+        last = release.pages_path(release.manifest.kinds[-1].kind)
+        os.truncate(last, last.stat().st_size - 1)
+        for _ in range(buckets):
+            asyncio.run(check.once())
+        assert state.reasons() == ["page_damaged", "self_check"]
+        assert state.counts.damaged_pages == 1
+
+
 @contextmanager
 def front(upstreams: dict[str, str]) -> Iterator[str]:
     """Pass requests on: those of /v1/evaluate to upstreams["evaluator"], others to upstreams["buckets"]."""
@@ -577,6 +596,41 @@ def test_an_evaluator_that_is_dead_or_has_another_key_is_found_and_its_return_to
             with running(tmp_path, "--keys", small.keys, "--role", "evaluator", env=CAPS) as evaluator:
                 upstreams["evaluator"] = evaluator.url
                 eventually(lambda: _health(process), (200, [], None))
+
+
+def test_a_check_through_the_front_takes_one_element_and_sees_maintenance_that_nobody_announced(
+    small: World, tmp_path: Path
+) -> None:
+    upstreams: dict[str, str] = {}
+    plan = tmp_path / "plan.toml"
+    plan.touch()
+    with front(upstreams) as url:
+        env = {**QUICK, "BREACHCHECK_SELF_CHECK_URL": url, "BREACHCHECK_PUBLISHER_KEY": str(small.publisher)}
+        words = ("--releases", small.releases, "--role", "buckets")
+        with running(
+            tmp_path, "--keys", small.keys, "--role", "evaluator", "--maintenance", plan, env=CAPS
+        ) as evaluator:
+            upstreams |= {"evaluator": evaluator.url, "buckets": "http://127.0.0.1:9"}
+            with running(tmp_path, *words, env=env) as process:
+                upstreams["buckets"] = process.url
+                passed = 'breachcheck_self_checks_total{outcome="passed"}'
+                eventually(lambda: process.metric(passed) >= 3, True)
+                eventually(lambda: evaluator.metric("breachcheck_elements_total") - process.metric(passed), 0)
+                now = datetime.now(UTC)
+                add_window(plan, now, now + timedelta(hours=1), {"en": "Work."}, now)
+                eventually(lambda: _health(process), (503, ["self_check"], "maintenance"))
+                assert "Checks cannot be made now." in process.get("/en/status").data.decode()
+
+
+def test_a_check_that_fails_is_made_again_soon_and_then_less_often(tiny: World) -> None:
+    with reader.open_release(tiny.releases) as release:
+        app = create_app(load(), release, key_room.read_evaluator(tiny.keys))
+        check = selfcheck.SelfCheck(app.edge_state, "http://127.0.0.1:9", None)
+        waits = []
+        for reason in (None, "timeout", "timeout", "timeout", "server_error", "timeout", None, "timeout"):
+            check._hear(reason)
+            waits.append(check._wait)
+        assert waits == [50, 5, 10, 20, 40, 50, 50, 5]
 
 
 def test_a_release_whose_canaries_are_not_there_is_not_ready(small: World, tmp_path: Path) -> None:

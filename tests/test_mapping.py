@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 import tomllib
 from collections import Counter
 from collections.abc import Sequence
@@ -472,3 +475,20 @@ def test_a_new_country_is_one_rule_file_and_one_mapping() -> None:
     assert used["free"] | used["france_travail"] == kinds["fr.json"] | {"email"}
     assert used["optus"] >= kinds["au.json"] | {"email"}
     assert not (used["free"] | used["france_travail"]) & kinds["ma.json"]
+
+
+def test_a_plan_has_the_same_digest_in_each_process() -> None:
+    """By it workers know what others told of the same rows; sets of words have another order in each of them."""
+    code = "from breachcheck.ingest.mapping import read_mapping; m = read_mapping('cnss'); "
+    code += "print(m.plan([name for column in m.column for name in column.header]).digest.hex())"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in "123"
+    }
+    assert len(digests) == 1 and len(digests.pop().strip()) == 64

@@ -636,6 +636,10 @@ def test_a_plan_that_is_broken_from_the_start_does_not_stop_the_service(opening:
     town.watch.look()
     assert town.get("/v1/manifest").status == 200
     assert town.incidents() == [("maintenance_plan", False)]
+    for tag in TAGS:  # what cannot be read is not "none"
+        page = town.get(f"/{tag}/status").text
+        for none in ("No maintenance is planned.", "Nothing else in the last 90 days."):
+            assert translated(tag, none) not in page
 
 
 def test_a_clock_that_goes_back_opens_and_closes_the_service_again(
@@ -837,11 +841,29 @@ def test_in_a_window_nobody_can_type_and_everybody_reads_until_when(
                 assert translated(tag, "Maintenance is under way, as announced. Checks cannot be made now.") in said
                 assert banner.locator("time").get_attribute("datetime") == f"{ends:%Y-%m-%dT%H:%M:%SZ}"
                 assert visit.page.locator("input, button, #form").count() == 0
+                assert visit.page.locator("#maintenance-now").count() == 1  # where feeds lead to
                 assert visit.overflow() <= 0
                 if look != "without JavaScript":
                     assert visit.barriers() == visit.complaints == []
             visit.open(f"/{tag}/status")
-            assert translated(tag, "The service is working: checks can be made.") not in visit.shown()
+            for said in ("The service is working: checks can be made.", "No maintenance is planned."):
+                assert translated(tag, said) not in visit.shown()
+
+
+@IN_EVERY_LANGUAGE
+def test_windows_that_follow_each_other_are_told_together(
+    tag: str, announcing: tuple[str, Path], browser: Browser
+) -> None:
+    url, plan = announcing
+    now = datetime.now(UTC).replace(microsecond=0)
+    plan.write_text("".join(a_window(now + hours * HOUR, f"w{hours}") for hours in (-1, 20, 40)), "utf-8")
+    settled(url, now + 2 * HOUR, now + 23 * HOUR)
+    with visiting(browser, url) as visit:
+        for page in PAGES:
+            visit.open(f"/{tag}/{'' if page == 'check' else page}")
+            banner = visit.page.locator(f'section[aria-label="{translated(tag, feeds.PLANNED)}"]')
+            assert banner.locator(".notice").count() == 3
+            assert visit.barriers() == visit.complaints == [] and visit.overflow() <= 0
 
 
 @IN_EVERY_LANGUAGE

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from breachcheck import Client, Exposed, NotFound, cli
+from breachcheck import Client, Exposed, NotFound
+from breachcheck.cli import public
 from breachcheck.errors import InputError, ReleaseError
 from breachcheck.protocol.identifier import KINDS
 from breachcheck.store.reader import open_release
@@ -210,7 +211,7 @@ def test_who_has_no_home_is_told_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setattr(Path, "home", homeless)
     with pytest.raises(ReleaseError, match="--memory"):
-        cli._memory()
+        public._memory()
 
 
 def test_a_closed_pipe_behind_it_is_not_an_exposure(world: World, service: str) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from breachcheck import cli
 from breachcheck import keys as key_room
+from breachcheck.cli import public
 from breachcheck.errors import InputError
 from breachcheck.ingest.mapping import About
 from breachcheck.ingest.publish import Policy
 from breachcheck.store.ledger import FILE
+from breachcheck.store.run import Run
 from breachcheck.synth import generate
 from tests.steward import NOW, DiedError, ingest_small, leak
 from tests.world import run
@@ -56,6 +57,17 @@ def test_half_of_the_rows_may_be_rejected(tmp_path: Path) -> None:
     assert ingest_small(tmp_path, leak(tmp_path / "a.csv", ONE, BAD)).dataset.rows_accepted == 1
 
 
+@pytest.mark.parametrize("option", ["--rejects", "--report"])
+def test_no_file_that_is_to_be_read_is_written_over(tmp_path: Path, option: str) -> None:
+    file = leak(tmp_path / "a.csv", ONE)
+    before = file.read_bytes()
+    folders = ("--keys", tmp_path / "keys", "--releases", tmp_path / "releases")
+    done = run("ingest", file, "--mapping", "cnss", "--dataset", "a", *folders, option, file, check=False)
+    assert done.returncode == 2
+    assert "would be written over" in done.stderr
+    assert file.read_bytes() == before
+
+
 def test_what_no_manifest_has_room_for_is_refused_before_anything_is_stored(tmp_path: Path) -> None:
     file = leak(tmp_path / "a.csv", ONE)
     with pytest.raises(InputError) as refused:
@@ -90,6 +102,20 @@ def test_what_a_killed_run_left_is_named(tmp_path: Path) -> None:
     assert ingest_small(tmp_path, tmp_path / "a.csv").unfinished == []
 
 
+def test_a_run_that_was_killed_when_its_results_were_in_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_: Run) -> None:
+        raise DiedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "discard", killed)
+        with pytest.raises(DiedError):
+            ingest_small(tmp_path, leak(tmp_path / "a.csv", ONE))
+    assert list((tmp_path / "keys").glob(f"{FILE}.*"))
+    assert ingest_small(tmp_path, tmp_path / "a.csv").unfinished == []
+
+
 def test_the_command_names_it_too(tmp_path: Path) -> None:
     run("keys", "init", "--keys", tmp_path / "keys")
     (tmp_path / "keys" / f"{FILE}.0123456789abcdef").touch()
@@ -121,4 +147,4 @@ def test_a_leak_and_its_answers_are_two_files(tmp_path: Path, answers: str) -> N
 @pytest.mark.parametrize("state", ["state", "./state", "", "~/state"])
 def test_a_state_folder_that_is_not_absolute_is_ignored(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", state)
-    assert cli._memory() == Path.home() / ".local" / "state" / "breachcheck" / "releases.json"
+    assert public._memory() == Path.home() / ".local" / "state" / "breachcheck" / "releases.json"

@@ -31,7 +31,7 @@ from breachcheck.ingest.engine import Engine, LocalEngine
 from breachcheck.ingest.mapping import read_mapping
 from breachcheck.ingest.pipeline import Job, Report, ingest
 from breachcheck.ingest.publish import Policy
-from breachcheck.ingest.reduce import Evaluate, Shroud
+from breachcheck.ingest.reduce import Evaluate, Numbered, Shroud
 from breachcheck.ingest.sources.open import chunks
 from breachcheck.ingest.spark import SparkEngine, seal, unseal
 from breachcheck.protocol.parameters import TESTING_ONLY
@@ -415,7 +415,7 @@ def test_a_row_is_left_out_only_where_a_chunk_before_has_it(tmp_path: Path) -> N
     world.synth(20)
     [chunk] = chunks(world.leak, read_mapping("cnss"))
     shroud = Shroud(random.Random(7).randbytes(64), bytes(16))
-    told = [shroud((number, "", chunk)) for number in (5, 7, 3, 3, 5)]
+    told = [shroud(Numbered(number, "", chunk)) for number in (5, 7, 3, 3, 5)]
     whole = told[0].batch.num_rows
     assert whole > 20
     assert [one.batch.num_rows for one in told] == [whole, 0, whole, whole, 0]

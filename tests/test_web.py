@@ -829,7 +829,8 @@ def test_headers_let_in_nothing_from_elsewhere(town: Town) -> None:
         assert directives.pop("frame-ancestors") == "'none'"
         assert directives.pop("require-trusted-types-for") == "'script'"
         assert directives.pop("trusted-types") == "breachcheck"
-        assert directives.pop("worker-src") == "blob:"
+        assert directives.pop("worker-src") == directives.pop("child-src") == "blob:"
+        assert directives.pop("frame-src") == "'none'"
         assert directives == dict.fromkeys(("script-src", "style-src", "img-src", "connect-src"), "'self'")
         assert answer.headers["referrer-policy"] == "no-referrer"
         assert answer.headers["x-content-type-options"] == "nosniff"

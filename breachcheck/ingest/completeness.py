@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from breachcheck.errors import ReleaseError
 from breachcheck.protocol.identifier import KINDS
 from breachcheck.protocol.manifest import Manifest
-from breachcheck.store.ledger import Ledger, Past
+from breachcheck.store.ledger import Ledger
+from breachcheck.store.run import Past
 
 
 def refuse_behind(previous: Manifest, ledger: Ledger) -> None:

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from breachcheck.errors import InputError
 from breachcheck.ingest.engine import Engine
 from breachcheck.ingest.mapping import Mapping
-from breachcheck.ingest.reduce import MAX_REMEMBERED, Evaluate, Shroud
+from breachcheck.ingest.reduce import MAX_REMEMBERED, Evaluate, Numbered, Shroud
 from breachcheck.ingest.sources.chunk import Chunk
 from breachcheck.ingest.sources.open import chunks
 from breachcheck.protocol import entry, oprf
@@ -45,7 +45,7 @@ _SEALS: Final = 2_000
 # Octets, as they were measured: of a line of exposure or a distinct identifier in the files of ledger and run, and in
 # memory of a process that has begun, and of a row that it knows again.
 _LINE_ON_DISK, _IDENTIFIER_ON_DISK, _ENTRY_ON_DISK = 150, 100, 60
-_PARENT, _WORKER, _DUCKDB = 200 << 20, 110 << 20, 768 << 20
+_PARENT, _WORKER, _DUCKDB = 200 << 20, 110 << 20, 512 << 20
 _LINE_IN_MEMORY, _REMEMBERED = 900, 120
 
 _Hashes = npt.NDArray[np.uint64]
@@ -97,9 +97,9 @@ class _Look:
     def __call__(self, chunk: Chunk) -> Seen:
         began = time.process_time()
         task = Shroud(self.run_key, os.urandom(16))
-        shrouded = task((0, "", chunk))
+        shrouded = task(Numbered(0, "", chunk))
         first = time.process_time()
-        task((1, "", chunk))
+        task(Numbered(1, "", chunk))
         again = time.process_time()
         batch = shrouded.batch
         tags = pc.binary_slice(batch["value"], 0, 8).to_pylist()
@@ -146,10 +146,9 @@ def estimate(files: Sequence[Path], mapping: Mapping, parameters: SlowHash, engi
     )
     rows, splitting = sample.rows / walked, sample.splitting / walked
     emitted = sum(one.emitted for one in sample.seen) / sample.share / walked
-    # Each worker knows again what it has seen itself.
-    repeats = max(1.0, emitted / max(said, 1))
-    new = min(1.0, workers * (1 - (1 - 1 / workers) ** repeats) / repeats)
-    remembered = min(1.0, MAX_REMEMBERED / max(1.0, new * rows / workers))
+    # Each worker knows again what any of them has seen.
+    new = min(1.0, said / max(emitted, 1))
+    remembered = min(1.0, MAX_REMEMBERED / max(1.0, new * rows))
     new = 1 - (1 - new) * remembered
     worked = sum(one.rows for one in sample.seen)
     first, again = (sum(getattr(one, name) for one in sample.seen) / worked for name in ("first", "again"))
@@ -178,7 +177,7 @@ def estimate(files: Sequence[Path], mapping: Mapping, parameters: SlowHash, engi
             _PARENT
             + min(_DUCKDB, _LINE_IN_MEMORY * lines)
             + workers * (_WORKER + parameters.memory_kib * 1024)
-            + _REMEMBERED * min(MAX_REMEMBERED * workers, new * rows)
+            + _REMEMBERED * workers * min(MAX_REMEMBERED, new * rows)
         ),
         disk=round(
             _LINE_ON_DISK * max(lines, written / 4)

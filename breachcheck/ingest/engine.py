@@ -11,6 +11,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from threading import Semaphore, Thread
@@ -45,7 +46,13 @@ class LocalEngine:
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or len(os.sched_getaffinity(0))
         self._work: _Queue = SimpleQueue()
-        self._crew = [_Worker(self._work) for _ in range(self.workers)]  # they start while this process opens files
+        # Ctrl-C is for this process, which ends the others: they inherit that it is blocked, from their first moment.
+        resource_tracker.ensure_running()  # or the first of them would start it, which unblocks
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._crew = [_Worker(self._work) for _ in range(self.workers)]  # they start while this process opens files
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def map(self, task: Callable[[Work], Done], batches: Iterable[Work]) -> Iterator[Done]:
         """Yield the results in the order of the batches; at most three a worker are under way.
@@ -140,7 +147,6 @@ def _serve(pipe: Connection[Any, Any], parent: int) -> None:
     die_with(parent)  # it holds the key
     harden()
     gc.set_threshold(200_000, 20, 50)  # a chunk makes a hundred thousand objects and no cycle of them
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and ends the pool
     import_module("breachcheck.ingest.reduce")
     while True:
         task, batch = pipe.recv()

@@ -10,11 +10,12 @@ import stat
 import time
 from array import array
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import pyarrow as pa
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -25,22 +26,24 @@ from breachcheck.exposure import names_of
 from breachcheck.ingest import publish
 from breachcheck.ingest.completeness import other_rules, refuse_behind, refuse_forgetful, refuse_other_rules
 from breachcheck.ingest.engine import Engine
-from breachcheck.ingest.mapping import About, Mapping
-from breachcheck.ingest.reduce import Counts, Evaluate, Shroud, unshroud
-from breachcheck.ingest.sources.chunk import Chunk
+from breachcheck.ingest.mapping import About
+from breachcheck.ingest.mapping import Mapping as Rules
+from breachcheck.ingest.reduce import Counts, Evaluate, Numbered, Shroud, Told, unshroud
 from breachcheck.ingest.sources.open import chunks, digest
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol.encoding import encode, hkdf_expand
 from breachcheck.protocol.identifier import KINDS
 from breachcheck.protocol.manifest import Dataset, Manifest
 from breachcheck.protocol.parameters import MAX_MANIFEST_LENGTH, STANDARD, SlowHash
-from breachcheck.store.ledger import Ledger, Run
+from breachcheck.store.ledger import Ledger
 from breachcheck.store.people import People
+from breachcheck.store.run import Run
 
 EVALUATE_BATCH: Final = 64  # identifiers a task with STANDARD: about a second; more with what is quicker, at most:
 EVALUATE_MOST: Final = 4096
 KEEP_EVERY: Final = 5.0  # seconds of work that a killed run may lose
 KEEP_OCTETS: Final = 1 << 26  # of shrouded values that are held in memory before they are kept
+PASSED_ON: Final = 4  # chunks done, of which each task brings word: enough that few workers miss it
 SAMPLE: Final = 16  # identifiers of the sources that the new release is asked for before it is published
 MOST_DESCRIBED: Final = MAX_MANIFEST_LENGTH // 2  # octets of the manifest for datasets; there is more in it
 
@@ -60,7 +63,7 @@ class Job:
     """What the steward asked for; with `accept_rejects`, even of files of which most rows cannot be used."""
 
     files: tuple[Path, ...]
-    mapping: Mapping
+    mapping: Rules
     dataset: str
     about: About = field(default_factory=About)
     rejects: Path | None = None  # where to write which rows were rejected, and why
@@ -121,6 +124,8 @@ def ingest(
     given = {keys.keyed("source", digest(path)): path for path in job.files}
     runs = [past for past in ledger.runs() if past.dataset.name == job.dataset]
     as_now = [past for past in runs if past.mapping == job.mapping.digest and not other_rules(past)]
+    for past in as_now:
+        ledger.tidy(past)
     known = {source for past in as_now for source in past.sources}
     fresh = {source: path for source, path in given.items() if source not in known}
     # A file that was read with another mapping, or under other rules of identifiers, is read again with these, in place
@@ -216,10 +221,11 @@ def _refuse_useless(job: Job, counts: Counts) -> None:
 
 
 def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Engine, watch: Watch) -> Dataset:
-    state = json.loads(run.reading or '{"file": 0, "chunks": 0, "counts": null}')
+    state = json.loads(run.reading or '{"file": 0, "chunks": 0, "rows": 0, "counts": null}')
     counts = Counts.restored(state["counts"]) if state["counts"] else Counts()
     total = sum(path.stat().st_size for path in files)
-    places: deque[tuple[int, int, int]] = deque()
+    places: deque[_Place] = deque()
+    told: deque[Mapping[bytes, Told]] = deque(maxlen=PASSED_ON)
     kept = time.monotonic()
     batches: list[pa.RecordBatch] = []
     rejected: list[tuple[str, int, str]] = []
@@ -228,16 +234,19 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
         run.keep(
             pa.Table.from_batches(batches).unify_dictionaries(),
             pa.Table.from_pylist([dict(zip(_REJECTED.names, row, strict=True)) for row in rejected], _REJECTED),
-            json.dumps({"file": file, "chunks": count, "counts": counts.state()}),
+            json.dumps({"file": place.file, "chunks": place.chunks, "rows": place.rows, "counts": counts.state()}),
         )
 
     task = Shroud(run_key, os.urandom(16))
-    for shrouded in engine.map(task, _chunks(files, job.mapping, state["file"], state["chunks"], places)):
-        file, count, behind = places.popleft()
+    # A run that an earlier version began may not say how many rows it was.
+    first = _Place(state["file"], state["chunks"], state.get("rows"))
+    for shrouded in engine.map(task, _chunks(files, job.mapping, first, places, told)):
+        place = places.popleft()
+        told.append(shrouded.told)
         batches.append(shrouded.batch)
         rejected += shrouded.rejected
         counts.add(shrouded.counts)
-        watch("read", behind + shrouded.offset, total, counts.rows_read)
+        watch("read", place.behind + shrouded.offset, total, counts.rows_read)
         if time.monotonic() - kept > KEEP_EVERY or sum(batch.nbytes for batch in batches) > KEEP_OCTETS:
             keep()
             kept, batches, rejected = time.monotonic(), [], []
@@ -258,25 +267,46 @@ def _write_rejects(path: Path, run: Run) -> None:
         rows.writerows(run.rejected())
 
 
-def _chunks(
-    files: Sequence[Path], mapping: Mapping, first: int, skip: int, places: deque[tuple[int, int, int]]
-) -> Iterator[tuple[int, str, Chunk]]:
-    """Yield the chunks, numbered, from chunk `skip` of file `first` on.
+class _Place(NamedTuple):
+    """How far reading has come: so many chunks and rows of a file, and so many octets in the files before it."""
 
-    Of each, `places` gets the file, how many chunks of it are done with this one, and how many octets lie before it.
+    file: int
+    chunks: int
+    rows: int | None
+    behind: int = 0
+
+
+def _chunks(
+    files: Sequence[Path],
+    mapping: Rules,
+    first: _Place,
+    places: deque[_Place],
+    told: Iterable[Mapping[bytes, Told]],
+) -> Iterator[Numbered]:
+    """Yield the chunks behind `first`, numbered, each with what was `told` until then; `places` gets where it ends.
+
+    Raises:
+        InputError: `reconcile`: what is passed over is not what was read: another version cut the file otherwise.
     """
-    behind = sum(path.stat().st_size for path in files[:first])
+    behind = sum(path.stat().st_size for path in files[: first.file])
     number = 0
-    for file, path in enumerate(files[first:], first):
+    for file, path in enumerate(files[first.file :], first.file):
         try:
-            for count, chunk in enumerate(chunks(path, mapping, skip=skip), skip + 1):
-                places.append((file, count, behind))
-                yield number, "/".join(filter(None, (path.name, chunk.part))), chunk
+            found = chunks(path, mapping)
+            done = first.chunks if file == first.file else 0
+            rows = sum(chunk.count for chunk in islice(found, done))
+            if done and rows != first.rows:
+                raise InputError(
+                    "reconcile", f"{path.name} was cut otherwise when this run began: the same command begins it anew"
+                )
+            for count, chunk in enumerate(found, done + 1):
+                rows += chunk.count
+                places.append(_Place(file, count, rows, behind))
+                yield Numbered(number, "/".join(filter(None, (path.name, chunk.part))), chunk, tuple(told))
                 number += 1
         except UnicodeError:
             raise InputError("encoding", f"{path.name} is not in the encoding that the mapping says") from None
         behind += path.stat().st_size
-        skip = 0
 
 
 def _describe(job: Job, counts: Counts) -> Dataset:

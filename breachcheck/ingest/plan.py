@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 ZERO: Final = "[+-]?[0٠۰]+(?:[.,٫][0٠۰]*)?"  # of what is no white space: the number 0
@@ -38,6 +40,12 @@ class Plan:
     header: tuple[str, ...]
     cells: tuple[Cell, ...]
     linking: frozenset[str]
+
+    @property
+    def digest(self) -> bytes:
+        """The SHA-256 of all of it, the same in each process."""
+        said = json.dumps(asdict(self), default=sorted, sort_keys=True)  # sets have another order in each
+        return hashlib.sha256(said.encode()).digest()
 
 
 def header_name(text: str, index: int) -> str:

@@ -15,7 +15,6 @@ from typing import Final
 from breachcheck.errors import ProtocolError, ReleaseError
 from breachcheck.exposure import DataClass, Exposed, Flag, mask_of, names_of
 from breachcheck.ingest.completeness import refuse_behind, refuse_forgetful, refuse_other_rules
-from breachcheck.ingest.durable import open_tree, replace, sync, sync_tree
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol import bucket, canary, entry, merkle, oprf
 from breachcheck.protocol.bucket import Layout
@@ -33,6 +32,7 @@ from breachcheck.protocol.manifest import (
 from breachcheck.protocol.parameters import K_MEMBERS, K_POPULATION, MAX_PAGE_LENGTH, SlowHash
 from breachcheck.protocol.slow_hash import slow_hash
 from breachcheck.store import reader
+from breachcheck.store.durable import open_tree, replace, sync, sync_tree
 from breachcheck.store.ledger import Ledger, Sealable
 from breachcheck.store.verify import ask, verify, verify_canaries
 from breachcheck.store.writer import Writer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from itertools import compress
@@ -28,6 +28,7 @@ TAG_LENGTH: Final = (
     16  # octets: a shrouded value begins with its synthetic IV (RFC 5297), which tells it from all others
 )
 MAX_REMEMBERED: Final = 3_000_000  # rows a worker knows again; about 120 octets each
+MAX_PASSED_ON: Final = 1 << 14  # rows told in one chunk of which others hear; about 20 octets each in a message
 _SEPARATOR: Final = b"\xff"  # no octet of UTF-8
 _UINT32, _UINT64 = pa.uint32(), pa.uint64()
 _SHROUDED: Final = pa.schema(
@@ -83,19 +84,38 @@ class Counts:
         return cls(read, accepted, Counter(rejected), refused, fields, set(kinds))
 
 
+@dataclass(frozen=True, slots=True, eq=False)  # equal is what is the same object: a million rows look at it
+class Told:
+    """What came of a row, and the number of the chunk that told it."""
+
+    chunk: int
+    outcome: _Outcome
+
+
+class Numbered(NamedTuple):
+    """A chunk, its number, the name of its file, and of some chunks that were done what rows they told, by mark."""
+
+    number: int
+    name: str
+    chunk: Chunk
+    told: Sequence[Mapping[bytes, Told]] = ()
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Shrouded:
     """What a chunk came to.
 
     `batch` has a line for each identifier in each row that says something new: kind, shrouded value, the 128-bit mark
     of the row's linking identifiers (0 where it has none), field mask and flags. `rejected` are file, number and
-    reason of rows.
+    reason of rows. `told` are those that it was the first to tell; none, if
+    they are too many to be passed on.
     """
 
     batch: pa.RecordBatch
     counts: Counts
     offset: int
     rejected: Sequence[tuple[str, int, str]]
+    told: Mapping[bytes, Told]
 
 
 class _Place(NamedTuple):
@@ -124,25 +144,22 @@ class _Outcome(NamedTuple):
     refused: tuple[_Refused, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # equal is what is the same object: a million rows look at it
-class _Told:
-    """What came of a row, and in which chunk it stood first."""
-
-    chunk: int
-    outcome: _Outcome
-
-
 class _Memory:
-    """The rows that a worker has seen, by keyed 128-bit digest.
+    """The rows that a worker has seen or heard of, by mark: a keyed 128-bit digest.
 
     A dump of monthly files says the same of a person a dozen times. Of a row whose identifiers are spelled as they were
     before, beside the same fields, there is nothing new to tell. "Before" is in a chunk of a lower number: so the first
     chunk in which a row stands tells it, whichever worker did that chunk, in whatever order, and did it again when the
-    first result was lost.
+    first result was lost. What another worker told is heard of when its result has arrived.
     """
 
     def __init__(self) -> None:
-        self.rows: dict[bytes, _Told] = {}
+        self.rows: dict[bytes, Told] = {}
+
+    def hear(self, told: Mapping[bytes, Told]) -> None:
+        """Remember rows, while there is room."""
+        if len(self.rows) + len(told) <= MAX_REMEMBERED:
+            self.rows.update(told)
 
 
 @lru_cache(maxsize=1)
@@ -161,13 +178,16 @@ class Shroud:
     run_key: bytes = field(repr=False)
     attempt: bytes = field(repr=False)
 
-    def __call__(self, numbered: tuple[int, str, Chunk]) -> Shrouded:
-        """Return what the chunk of this number came to; the name is that of its file.
+    def __call__(self, numbered: Numbered) -> Shrouded:
+        """Return what the chunk came to.
 
         Raises:
             InputError: `reconcile`: rows were lost or invented on the way; or what the chunk cannot be read for.
         """
-        number, name, chunk = numbered
+        number, name, chunk, told_before = numbered
+        memory = _memory(self.attempt)
+        for told in told_before:
+            memory.hear(told)
         try:
             rows = chunk.rows()
         except InputError as error:
@@ -186,10 +206,12 @@ class Shroud:
             repeated = numbers.filter(header).to_pylist()
             rejected += [(number, "repeated_header") for number in repeated]
             counts.rows_rejected["repeated_header"] += len(repeated)
-            others = pc.invert(pc.fill_null(header, False))
-            columns, numbers = [column.filter(others) for column in columns], numbers.filter(others)
-        batch = self._rows(number, chunk.plan, columns, numbers, counts, rejected)
-        return Shrouded(batch, counts, chunk.offset, [(name, *one) for one in rejected])
+            kept = pc.invert(pc.fill_null(header, False))
+            columns, numbers = [column.filter(kept) for column in columns], numbers.filter(kept)
+        batch, told = self._rows(number, chunk.plan, columns, numbers, counts, rejected)
+        memory.hear(told)
+        passed_on = told if len(told) <= MAX_PASSED_ON else {}
+        return Shrouded(batch, counts, chunk.offset, [(name, *one) for one in rejected], passed_on)
 
     def _rows(
         self,
@@ -199,7 +221,7 @@ class Shroud:
         numbers: pa.Array,
         counts: Counts,
         rejected: list[tuple[int, str]],
-    ) -> pa.RecordBatch:
+    ) -> tuple[pa.RecordBatch, Mapping[bytes, Told]]:
         mask = pa.repeat(pa.scalar(0, _UINT32), len(numbers))
         identifying: list[tuple[Cell, pa.Array]] = []
         for cell in plan.cells:
@@ -232,16 +254,13 @@ class Shroud:
             (row, "no_identifier") for row, one in zip(numbers.to_pylist(), fresh, strict=True) if not one.accepted
         ]
         outcomes.update(fresh)
-        room = MAX_REMEMBERED - len(memory)
-        if room > 0:
-            telling = {outcome: _Told(number, outcome) for outcome in set(fresh)}  # one for many rows takes no room
-            memory.update(zip(compress(marks, is_new), map(telling.__getitem__, fresh[:room]), strict=False))
         for outcome, times in outcomes.items():
             self._count(counts, outcome, times)
-        return batch
+        telling = {outcome: Told(number, outcome) for outcome in set(fresh)}  # one for many rows takes no room
+        return batch, dict(zip(compress(marks, is_new), map(telling.__getitem__, fresh), strict=True))
 
     def _marks(self, plan: Plan, mask: pa.Array, texts: Sequence[pa.Array]) -> list[bytes]:
-        key = hashlib.blake2b(repr(plan).encode(), key=self.run_key, digest_size=32).digest()
+        key = hashlib.blake2b(plan.digest, key=self.run_key, digest_size=32).digest()
         blake2b = hashlib.blake2b
         columns = [pc.fill_null(text.cast(pa.binary()), b"") for text in texts]
         joined = pc.binary_join_element_wise(
@@ -422,6 +441,7 @@ class Evaluate:
     def __call__(self, shrouded: tuple[str, Sequence[bytes]]) -> tuple[bytes, array[int]]:
         """Return the outputs of the shrouded values of one kind, one after the other, and their locators."""
         kind, values = shrouded
+        _memory.cache_clear()  # no row is read any more
         cipher = AESSIV(self.run_key)
         outputs, locators = bytearray(), array("Q")
         for value in values:

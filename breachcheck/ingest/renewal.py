@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from breachcheck.errors import ReleaseError
-from breachcheck.ingest.durable import replace
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol.manifest import Manifest, sign
 from breachcheck.store import reader
+from breachcheck.store.durable import replace
 
 
 def renew(keys: StewardKeys, releases: Path, valid_for: timedelta, now: datetime) -> Manifest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import Annotated, Any, Final
 
@@ -13,13 +12,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse
 
-from breachcheck.errors import ReleaseError
 from breachcheck.protocol.manifest import Dataset, Withdrawal
 from breachcheck.service.answers import IMMUTABLE, OCTETS, REVALIDATED, Answer, Express, unchanged
 from breachcheck.service.problems import RefusedError, documented
 from breachcheck.service.state import Shelf, State, Table
-
-_LOG = logging.getLogger(__name__)
 
 _BUCKET: Final = re.compile("[0-9a-f]{6}")
 _RANGE: Final = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
@@ -173,14 +169,10 @@ def releases(state: State) -> APIRouter:
 
 
 def _checked(state: State, shelf: Shelf, kind: str, number: int) -> bytes:
-    try:
-        return shelf.release.page(kind, number)
-    except (ReleaseError, OSError):
-        state.counts.damaged_pages += 1
-        if not shelf.damaged:
-            shelf.damaged = True
-            _LOG.error("a page is damaged or cannot be read; not ready until the release verifies again")
-        raise RefusedError("page_damaged") from None
+    page = state.page(shelf, kind, number)
+    if page is None:
+        raise RefusedError("page_damaged")
+    return page
 
 
 def _check_all(state: State, shelf: Shelf, kind: str, buckets: int) -> None:

@@ -3,7 +3,9 @@
 role `all`         manifest, and every canary and one stranger a kind: evaluation, proof, bucket, path, entry
 role `buckets`     manifest, and one bucket of each kind with its path
 role `evaluator`   one evaluation with its proof
-any, with a URL    manifest, and one canary and one stranger, another pair each time, through whatever stands there
+any, with a URL    manifest, and one canary or stranger, another each time, through whatever stands there
+
+Where there is a release, its pages are read as well: a damaged one is found before somebody asks for it.
 
 Until the first has passed, and when none has ended for a while, the service is not ready.
 """
@@ -31,16 +33,17 @@ from breachcheck.exposure import Exposed, Exposure, NotFound, Reason
 from breachcheck.protocol import bucket, canary, client, messages, oprf
 from breachcheck.protocol.identifier import Identifier
 from breachcheck.protocol.manifest import SIGNATURE_LENGTH, Manifest, parse
-from breachcheck.service.state import State
+from breachcheck.service.state import Shelf, State
 
 _LOG = logging.getLogger(__name__)
 
 CANARY_MISSING: Final = "canary_missing"
 CANARY_FOUND: Final = "canary_found"
 _CONNECT: Final = 3.0  # seconds
-_ANSWER: Final = 10.0
+_ANSWER: Final = 8.0
 _WHOLE: Final = 30.0
-_RETRY: Final = 5.0  # seconds after a failure, at most
+_RETRY: Final = 5.0  # seconds after a failure, at most; then twice as long each time, up to the interval
+_READ: Final = 100_000  # pages read a time: half a second; the next time goes on with the next ones
 
 
 class _FalseAnswerError(Exception):
@@ -72,6 +75,8 @@ class SelfCheck:
         self._ended = time.monotonic()
         self._last_seen = 0
         self._turn = 0
+        self._wait = self._interval
+        self._reading: tuple[Shelf | None, Iterator[tuple[str, int]]] = (None, iter(()))
         self._soon = asyncio.Event()
         state.self_check = self.reason
 
@@ -88,19 +93,25 @@ class SelfCheck:
     async def run(self) -> None:
         """Check until cancelled."""
         while True:
-            wait = self._interval if self._reason is None else min(_RETRY, self._interval)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._soon.wait(), wait)
+                await asyncio.wait_for(self._soon.wait(), self._wait)
             self._soon.clear()
             await self.once()
 
     async def once(self) -> None:
         """Check now, off the event loop, which has to answer."""
         self._hear(await asyncio.to_thread(self._outcome))
+        if shelf := self._state.shelf:
+            with shelf.held():
+                await asyncio.to_thread(self._read, shelf)
 
     def _hear(self, reason: str | None) -> None:
         # The one place where the service learns that it fails, and that it has recovered.
+        if reason == Reason.MAINTENANCE and self._state.notices.current():
+            reason = self._reason  # closed, as announced: what was found before still stands
         before, self._reason, self._ended = self._reason, reason, time.monotonic()
+        retry = 2 * self._wait if before and before != Reason.NOT_CHECKED else _RETRY
+        self._wait = min(retry, self._interval) if reason else self._interval
         self._state.counts.self_checks["failed" if reason else "passed"] += 1
         if reason and reason != before:
             _LOG.error("the self-check fails: %s", reason)
@@ -112,8 +123,6 @@ class SelfCheck:
             with contextlib.closing(HttpTransport(self._url, connect=_CONNECT, answer=_ANSWER)) as transport:
                 self._walk(transport, Deadline.after(_WHOLE))
         except (ProtocolError, TransportError) as error:
-            if error.reason == Reason.MAINTENANCE:
-                return self._reason  # closed, as announced: what was found before still stands
             return str(error.reason)
         except _FalseAnswerError as error:
             return str(error)
@@ -130,13 +139,22 @@ class SelfCheck:
             _walk_buckets(manifest, transport, deadline)
             return
         asked = list(_canaries(manifest))
-        if not self._own:
-            self._turn += 1
-            members = [one for one in asked if one.exposure]
-            absent = [one for one in asked if not one.exposure]
-            asked = [some[self._turn % len(some)] for some in (members, absent) if some]
+        if not self._own and asked:  # an element of the ration of whoever lives at this address
+            asked = [asked[self._turn % len(asked)]]
         for one in asked:
             self._ask(manifest, one, transport, deadline)
+        self._turn += 1  # what failed is asked again
+
+    def _read(self, shelf: Shelf) -> None:
+        if self._reading[0] is not shelf:
+            self._reading = shelf, iter(())
+        for _ in range(_READ):
+            page = next(self._reading[1], None)
+            if page is None:
+                self._reading = shelf, ((kind, n) for kind, table in shelf.tables.items() for n in range(table.buckets))
+                return
+            if shelf.damaged or self._state.page(shelf, *page) is None:
+                return
 
     def _accept(self, signed: bytes) -> Manifest:
         if self._publisher_key:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,12 +12,15 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from breachcheck.config import Settings
+from breachcheck.errors import ReleaseError
 from breachcheck.protocol.client import CLOCK_SKEW
 from breachcheck.protocol.server import Evaluator
 from breachcheck.service.answers import IMMUTABLE, OCTETS, REVALIDATED, Headers, length
 from breachcheck.service.limits import Ration
 from breachcheck.service.notices import Notices
 from breachcheck.store.reader import Release
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,17 @@ class State:
         """Return the current release or one of before, if it has this number and is still served."""
         served = [self.shelf] if self.shelf else []
         return next((one for one in (*served, *(shelf for _, shelf in self._retired)) if one.number == number), None)
+
+    def page(self, shelf: Shelf, kind: str, number: int) -> bytes | None:
+        """Return a page, or None if it is not what was published: then its release must not be used any more."""
+        try:
+            return shelf.release.page(kind, number)
+        except (ReleaseError, OSError):
+            self.counts.damaged_pages += 1
+            if not shelf.damaged:
+                shelf.damaged = True
+                _LOG.error("a page is damaged or cannot be read; not ready until the release verifies again")
+            return None
 
     def swap(self, shelf: Shelf) -> None:
         """Serve another release from now on; the buckets of the one before are served for the grace."""

@@ -10,17 +10,11 @@ shrouded values, which are ciphertext, and OPRF outputs, and goes when the run's
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import re
 import shutil
-import struct
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -29,17 +23,17 @@ import duckdb
 import pyarrow as pa
 
 from breachcheck.errors import ReleaseError
-from breachcheck.exposure import DataClass, Flag
+from breachcheck.exposure import DataClass
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol.manifest import Dataset
 from breachcheck.protocol.parameters import SlowHash
 from breachcheck.store import schema
+from breachcheck.store.durable import sync
 from breachcheck.store.people import People, gather
+from breachcheck.store.run import Past, Run, read_rules, redraw
 
 FILE: Final = "ledger.duckdb"
 _ROWS: Final = 16384  # at a time
-_READING: Final = "reading"
-_MERGED: Final = "merged"
 _TOMBSTONE: Final = "tombstone"  # the purpose of its keyed mark, and its table
 _SAID: Final = ("title", "date", "source_note", "authenticity_note")  # what is said of a dataset, not counted
 
@@ -52,21 +46,6 @@ class Sealable(NamedTuple):
     dataset: str
     fields: int
     flags: int
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """A run whose results the ledger holds.
-
-    `mapping` is the digest of its mapping, `sources` keyed digests of its files, `rules` the digests of the identifier
-    rules, by kind, under which its outputs were made.
-    """
-
-    name: str
-    mapping: bytes
-    dataset: Dataset
-    sources: frozenset[bytes]
-    rules: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +76,13 @@ class Ledger:
         if not path.exists():
             begun = [schema.LEDGER_VERSION, keys.service_salt, parameters.name, keys.evaluator.pk]
             try:
-                _make(path, schema.LEDGER, "INSERT INTO ledger VALUES (?, ?, ?, ?, 0)", begun)
+                schema.make(path, schema.LEDGER, "INSERT INTO ledger VALUES (?, ?, ?, ?, 0)", begun)
             except duckdb.Error as error:
                 raise schema.failed(path, error) from None
         self._spill = spill
         self._database = schema.connect(path, spill=spill)
         shutil.rmtree(spill, ignore_errors=True)  # of a run that was killed; this one makes it anew when it spills
-        self._remove_heir()
+        schema.remove(self._heir)
         try:
             self._check(keys, parameters)
         except ReleaseError:
@@ -134,7 +113,7 @@ class Ledger:
             "FROM run ORDER BY number"
         ).fetchall()
         return [
-            Past(name, mapping, Dataset.model_validate_json(description), frozenset(digests), _read_rules(rules))
+            Past(name, mapping, Dataset.model_validate_json(description), frozenset(digests), read_rules(rules))
             for name, mapping, description, digests, rules in rows
         ]
 
@@ -172,7 +151,7 @@ class Ledger:
     def withdraw(self, dataset: str) -> bool:
         """Forget all that was read for `dataset`; return whether there was anything."""
         runs = [past.name for past in self.runs() if past.dataset.name == dataset]
-        with _Transaction(self._database):
+        with schema.Transaction(self._database):
             for name in runs:
                 self._database.execute("INSERT INTO replaced SELECT ?, released FROM ledger", [dataset])
                 for table, column in (("exposure", "run"), ("source", "run"), ("run", "name")):
@@ -211,7 +190,7 @@ class Ledger:
         try:
             held = self._rewrite(kind, fresh, reference, date)
         except duckdb.Error as error:
-            self._remove_heir()
+            schema.remove(self._heir)
             raise schema.failed(self.path, error) from None
         return Erasure(held, len(fresh) - held, len(marks) - len(fresh))
 
@@ -222,23 +201,19 @@ class Ledger:
     def _heir(self) -> Path:
         return self.path.with_name(f".{self.path.name}.heir")
 
-    def _remove_heir(self) -> None:
-        for path in (self._heir, self._heir.with_name(f"{self._heir.name}.wal")):
-            path.unlink(missing_ok=True)
-
     def _rewrite(self, kind: str, fresh: Mapping[bytes, bytes], reference: str, date: str) -> int:
         run = self._database.execute
         run("CHECKPOINT")  # so that no log of the old file stands beside the new one
-        self._remove_heir()
+        schema.remove(self._heir)
         outputs = pa.array(fresh.values(), pa.binary())
         self._database.register("erased", pa.table({"kind": pa.array([kind] * len(fresh)), "output": outputs}))
         [(held,)] = run("SELECT count(DISTINCT output) FROM exposure SEMI JOIN erased USING (kind, output)").fetchall()
         rows = run(
             "SELECT DISTINCT row_high, row_low FROM exposure SEMI JOIN erased USING (kind, output) WHERE linking"
         )
-        self._database.register("redrawn", _redraw(rows.fetchall()))
+        self._database.register("redrawn", redraw(rows.fetchall()))
         [(old,)] = run("SELECT current_database()").fetchall()
-        run(f"ATTACH '{_quoted(self._heir)}' AS heir")
+        run(f"ATTACH '{schema.quoted(self._heir)}' AS heir")
         self._heir.chmod(0o600)
         run(f'COPY FROM DATABASE "{old}" TO heir (SCHEMA)')
         tables = run("SELECT table_name FROM duckdb_tables() WHERE database_name = 'heir'").fetchall()
@@ -255,11 +230,11 @@ class Ledger:
             run("INSERT INTO heir.tombstone VALUES (?, ?, ?, ?)", [mark, kind, reference, date])
         run("CHECKPOINT heir")
         run("DETACH heir")
-        _sync(self._heir)
+        sync(self._heir)
         # Under the lock on the old file, which goes with it.
         self._heir.rename(self.path)
         self._database.close()
-        _sync(self.path.parent)
+        sync(self.path.parent)
         self._database = schema.connect(self.path, spill=self._spill)
         return int(held)
 
@@ -318,7 +293,14 @@ class Ledger:
         Raises:
             ReleaseError: `unreadable`, or `run_rules`: it was begun under others.
         """
-        return Run(self._database, self.path.with_name(f"{self.path.name}.{name}"), name, rules, self._is_erased)
+        return Run(self._database, self._file_of(name), name, rules, self._is_erased)
+
+    def tidy(self, past: Past) -> None:
+        """Remove the run file of a run whose results are held, which was killed before it did so itself."""
+        schema.remove(self._file_of(past.name))
+
+    def _file_of(self, run: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.{run}")
 
     def _is_erased(self) -> Callable[[bytes], bool] | None:
         marks, keyed = self._marks(), self._keys.keyed
@@ -344,237 +326,6 @@ class Ledger:
             raise schema.failed(self.path, error) from None
 
 
-class Run:
-    """The run file of one ingest. What is in it survives the process: reading and evaluation go on where they were."""
-
-    def __init__(
-        self,
-        database: duckdb.DuckDBPyConnection,
-        path: Path,
-        name: str,
-        rules: Mapping[str, bytes],
-        is_erased: Callable[[], Callable[[bytes], bool] | None],
-    ) -> None:
-        self._database, self._path, self._name, self._is_erased = database, path, name, is_erased
-        self._rules = _write_rules(rules)
-        try:
-            if not path.exists():
-                _make(path, schema.RUN, "INSERT INTO rules VALUES (?)", [self._rules])
-            self._attach()
-            begun = self._database.execute("SELECT rules FROM run.rules").fetchall()
-        except duckdb.Error as error:
-            raise schema.failed(path, error) from None
-        if begun != [(self._rules,)]:
-            raise ReleaseError(
-                "run_rules", f"{path.name} was begun under other identifier rules: remove it, and it begins anew"
-            )
-
-    def _attach(self) -> None:
-        self._database.execute(f"ATTACH '{_quoted(self._path)}' AS run")
-
-    def discard(self) -> None:
-        """Forget the run: its file goes."""
-        self._database.execute("DETACH DATABASE IF EXISTS run")
-        for path in (self._path, self._path.with_name(f"{self._path.name}.wal")):
-            path.unlink(missing_ok=True)
-
-    def _state(self, stage: str) -> str | None:
-        found = self._database.execute("SELECT state FROM run.progress WHERE stage = ?", [stage]).fetchone()
-        return str(found[0]) if found else None
-
-    def _reach(self, stage: str, state: str) -> None:
-        self._database.execute("DELETE FROM run.progress")
-        self._database.execute("INSERT INTO run.progress VALUES (?, ?)", [stage, state])
-
-    @property
-    def dataset(self) -> Dataset | None:
-        """What was read, once all of it is read and merged; None before."""
-        state = self._state(_MERGED)
-        return Dataset.model_validate_json(state) if state else None
-
-    @property
-    def reading(self) -> str | None:
-        """What was given to `keep` last; None if nothing was."""
-        return self._state(_READING)
-
-    def keep(self, shrouded: pa.Table, rejected: pa.Table, state: str) -> None:
-        """Append shrouded values with their masks, rejected rows, and how far it has come, all or nothing."""
-        with _Transaction(self._database):
-            self._insert("run.shrouded", shrouded)
-            self._insert("run.rejected", rejected)
-            self._reach(_READING, state)
-
-    def merge(self, dataset: Dataset) -> None:
-        """Make one line of all with the same value and row mark, and number the values; keep the result of reading."""
-        with _Transaction(self._database):
-            self._database.execute(
-                # Not across flags: who stands in a row as employer may stand there as the person too.
-                "CREATE TABLE run.standing AS SELECT kind, value, row_high, row_low, bit_or(fields) AS fields, flags "
-                "FROM run.shrouded GROUP BY ALL"
-            )
-            self._database.execute(
-                "CREATE TABLE run.merged AS SELECT kind, value FROM run.standing GROUP BY ALL ORDER BY kind"
-            )
-            self._database.execute("DROP TABLE run.shrouded")
-            self._reach(_MERGED, dataset.model_dump_json())
-        self._database.execute("CHECKPOINT run")
-
-    def rejected(self) -> Iterator[tuple[str, int, str]]:
-        """Yield name of file, row number and reason of every row that was rejected, in order."""
-        reader = self._database.cursor().execute("SELECT * FROM run.rejected ORDER BY ALL")
-        while rows := reader.fetchmany(4096):
-            yield from rows
-
-    def identifiers(self) -> dict[str, int]:
-        """Return how many distinct identifiers of each kind there are."""
-        return dict(
-            self._database.execute("SELECT kind, count(*) FROM run.merged GROUP BY kind ORDER BY kind").fetchall()
-        )
-
-    def evaluated(self) -> int:
-        """Return how many identifiers were evaluated: the first ones, by position."""
-        [(count,)] = self._database.execute("SELECT count(*) FROM run.evaluated").fetchall()
-        return int(count)
-
-    def shrouded(self, start: int, size: int) -> Iterator[tuple[str, list[bytes]]]:
-        """Yield kind and shrouded values from position `start` on, at most `size` at a time."""
-        step = max(size, 65536 // size * size)
-        while True:
-            table = self._database.execute(
-                "SELECT kind, value FROM run.merged WHERE rowid >= ? AND rowid < ? ORDER BY rowid",
-                [start, start + step],
-            ).fetchall()
-            if not table:
-                return
-            for kind, rows in groupby(table, key=itemgetter(0)):
-                values = [value for _, value in rows]
-                for at in range(0, len(values), size):
-                    yield kind, values[at : at + size]
-            start += step
-
-    def masks(self, positions: Sequence[int]) -> list[tuple[str, bytes, int]]:
-        """Return (kind, shrouded value, field mask) at these positions."""
-        return self._database.execute(
-            "SELECT kind, value, bit_or(fields) FROM run.standing "
-            "SEMI JOIN (FROM run.merged WHERE list_contains(?, rowid)) USING (kind, value) GROUP BY ALL",
-            [list(positions)],
-        ).fetchall()
-
-    def store(self, start: int, outputs: bytes, locators: array[int]) -> None:
-        """Append 64-byte outputs and locators of the identifiers from position `start` on."""
-        count = len(locators)
-        columns = [
-            pa.array(range(start, start + count), pa.uint64()),
-            pa.FixedSizeBinaryArray.from_buffers(pa.binary(64), count, [None, pa.py_buffer(outputs)]),
-            pa.Array.from_buffers(pa.uint64(), count, [None, pa.py_buffer(locators)]),
-        ]
-        self._insert("run.evaluated", pa.RecordBatch.from_arrays(columns, ["position", "output", "locator"]))
-
-    def erased(self) -> set[int]:
-        """Return the positions of those evaluated identifiers that have a tombstone in the ledger."""
-        is_erased = self._is_erased()
-        if is_erased is None:
-            return set()
-        rows = self._database.execute("SELECT position, output FROM run.evaluated")
-        found: set[int] = set()
-        while batch := rows.fetchmany(_ROWS):
-            found.update(position for position, output in batch if is_erased(output))
-        return found
-
-    def finish(
-        self,
-        dataset: Dataset,
-        mapping: bytes,
-        linking: Sequence[str],
-        sources: frozenset[bytes],
-        replaced: Sequence[Past],
-    ) -> None:
-        """Write the results into the ledger in place of those of `replaced`, all or nothing; the run file goes.
-
-        What was erased from the ledger does not come back (`Ledger.erase`).
-        """
-        strong = "list_contains(?, kind) AND flags & ? = 0"
-        linked = [list(linking), int(Flag.EMPLOYER)]
-        self._database.register("erased", pa.table({"position": pa.array(self.erased(), pa.uint64())}))
-        rows = self._database.execute(
-            "SELECT DISTINCT row_high, row_low FROM run.standing JOIN run.merged USING (kind, value) "  # noqa: S608
-            f"JOIN erased ON merged.rowid = position WHERE {strong}",
-            linked,
-        )
-        self._database.register("redrawn", _redraw(rows.fetchall()))
-        with _Transaction(self._database):
-            for table in ("exposure", "source"):
-                for past in replaced:
-                    self._database.execute(f"DELETE FROM {table} WHERE run = ?", [past.name])  # noqa: S608
-            for past in replaced:
-                self._database.execute("DELETE FROM run WHERE name = ?", [past.name])
-                self._database.execute("INSERT INTO replaced SELECT ?, released FROM ledger", [past.dataset.name])
-            self._database.execute(
-                f"INSERT INTO exposure SELECT ?, ?, kind, output, locator, {strong}, "  # noqa: S608
-                "coalesce(new_high, row_high), coalesce(new_low, row_low), fields, flags "
-                "FROM run.standing JOIN run.merged USING (kind, value) "
-                "JOIN (FROM run.evaluated ANTI JOIN erased USING (position)) AS kept ON merged.rowid = kept.position "
-                "LEFT JOIN redrawn USING (row_high, row_low)",
-                [self._name, dataset.name, *linked],
-            )
-            self._database.execute(
-                "INSERT INTO main.run (name, dataset, mapping, description, rules) VALUES (?, ?, ?, ?, ?)",
-                [self._name, dataset.name, mapping, dataset.model_dump_json(), self._rules],
-            )
-            for digest in sources:
-                self._database.execute("INSERT INTO source VALUES (?, ?)", [self._name, digest])
-        for view in ("erased", "redrawn"):
-            self._database.unregister(view)
-        self.discard()
-
-    def _insert(self, table: str, batch: pa.RecordBatch | pa.Table) -> None:
-        self._database.register("batch", batch)
-        self._database.execute(f"INSERT INTO {table} FROM batch")
-        self._database.unregister("batch")
-
-
-def _make(path: Path, tables: str, insert: str, values: Sequence[object]) -> None:
-    # Under another name first: a file that is there is whole, however its making ended. For the owner alone.
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    with schema.connect(new) as database:
-        new.chmod(0o600)
-        database.execute(tables)
-        database.execute(insert, values)
-        database.execute("CHECKPOINT")
-    new.rename(path)
-
-
-def _redraw(marks: Iterable[tuple[int, int]]) -> pa.Table:
-    # A row's mark is a sum over its linking identifiers: one that was erased must not go on in it.
-    columns: list[list[int]] = [[], [], [], []]
-    for mark in marks:
-        for column, half in zip(columns, (*mark, *struct.unpack("=QQ", os.urandom(16))), strict=True):
-            column.append(half)
-    names = ("row_high", "row_low", "new_high", "new_low")
-    return pa.table([pa.array(column, pa.uint64()) for column in columns], names=names)
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _write_rules(rules: Mapping[str, bytes]) -> str:
-    return json.dumps({kind: digest.hex() for kind, digest in sorted(rules.items())})
-
-
-def _read_rules(text: str) -> dict[str, bytes]:
-    return {kind: bytes.fromhex(digest) for kind, digest in json.loads(text).items()}
-
-
 def _together(runs: Sequence[Dataset]) -> Dataset:
     rejected: Counter[str] = Counter()
     identifiers: dict[str, Counter[str]] = {}
@@ -593,17 +344,3 @@ def _together(runs: Sequence[Dataset]) -> Dataset:
         "identifiers_rejected": {kind: dict(sorted(counts.items())) for kind, counts in sorted(identifiers.items())},
     }
     return runs[0].model_copy(update=said | counted)
-
-
-class _Transaction:
-    def __init__(self, database: duckdb.DuckDBPyConnection) -> None:
-        self._database = database
-
-    def __enter__(self) -> None:
-        self._database.begin()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None:
-            self._database.commit()
-        else:
-            self._database.rollback()

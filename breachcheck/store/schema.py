@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Final
 
 import duckdb
@@ -76,6 +77,12 @@ def connect(path: Path, *, read_only: bool = False, spill: Path | None = None) -
     return connection
 
 
+def remove(path: Path) -> None:
+    """Remove a DuckDB file and its log, if they are there."""
+    for one in (path, path.with_name(f"{path.name}.wal")):
+        one.unlink(missing_ok=True)
+
+
 @contextmanager
 def blaming(path: Path) -> Iterator[None]:
     """Turn what DuckDB cannot do with the file at `path` into an error of ours.
@@ -94,3 +101,39 @@ def failed(path: Path, error: duckdb.Error) -> ReleaseError:
     if isinstance(error, duckdb.IOException) and str(error).startswith(_LOCKED):
         return ReleaseError("locked", f"another process has {path.name} open")
     return ReleaseError("unreadable", f"{path.name}: DuckDB says {type(error).__name__}")
+
+
+def make(path: Path, tables: str, insert: str, values: Sequence[object]) -> None:
+    """Make a DuckDB file with these tables and one row, for the owner alone.
+
+    Under another name first: a file that is there is whole, however its making ended.
+    """
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    with connect(new) as database:
+        new.chmod(0o600)
+        database.execute(tables)
+        database.execute(insert, values)
+        database.execute("CHECKPOINT")
+    new.rename(path)
+
+
+def quoted(path: Path) -> str:
+    """Return a path as it stands between quotes in SQL."""
+    return str(path).replace("'", "''")
+
+
+class Transaction:
+    """All that is done in the block, or nothing of it."""
+
+    def __init__(self, database: duckdb.DuckDBPyConnection) -> None:
+        self._database = database
+
+    def __enter__(self) -> None:
+        self._database.begin()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self._database.commit()
+        else:
+            self._database.rollback()

@@ -23,7 +23,7 @@ TROUBLES: Final[Mapping[str, str]] = {
     "maintenance_plan": N_("The announcements of maintenance cannot be read. Some may be missing here."),
 }
 OTHER_TROUBLE: Final = N_("The service has found a fault of its own.")
-_HARMLESS: Final = frozenset({"maintenance_plan"})  # checks can be made all the same
+_PLAN: Final = "maintenance_plan"  # checks can be made all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,10 @@ class IncidentView:
 
 @dataclass(frozen=True, slots=True)
 class BoardView:
-    """A board in one language. `before` is what is over or was cancelled."""
+    """A board in one language. `before` is what is over or was cancelled.
+
+    `complete` is False while the plan cannot be read: that nothing was announced must not be said then.
+    """
 
     current: WindowView | None
     soon: tuple[WindowView, ...]
@@ -57,6 +60,7 @@ class BoardView:
     troubles: tuple[IncidentView, ...]
     past: tuple[IncidentView, ...]
     working: bool
+    complete: bool
 
 
 def trouble(name: str, language: Language) -> str:
@@ -93,5 +97,6 @@ def view(board: Board, language: Language) -> BoardView:
         before=tuple(map(window, before)),
         troubles=tuple(map(incident, board.troubles)),
         past=tuple(map(incident, board.past)),
-        working=not board.current and all(one.name in _HARMLESS for one in board.troubles),
+        working=not board.current and all(one.name == _PLAN for one in board.troubles),
+        complete=all(one.name != _PLAN for one in board.troubles),
     )

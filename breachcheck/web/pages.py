@@ -55,6 +55,8 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
         "img-src 'self'",
         "connect-src 'self'",
         "worker-src blob:",  # octets that the page has verified; no script of a URL's is run as a worker
+        "child-src blob:",  # its name in Safari before 15.5
+        "frame-src 'none'",
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",

@@ -7,9 +7,11 @@ workers, slow hash and OPRF; everything else runs as `breachcheck ingest` runs i
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import resource
 import sys
+import threading
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -44,6 +46,33 @@ class _Stages:
             self._stage, self._began, self._cpu = stage, now, cpu
 
 
+class _Together(threading.Thread):
+    """The most memory of this process and its workers at one time, in bytes; what they share is counted in each."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak = 0
+        self._end = threading.Event()
+
+    def run(self) -> None:
+        while not self._end.wait(0.1):
+            own = [os.getpid(), *(worker.pid for worker in multiprocessing.active_children())]
+            self.peak = max(self.peak, sum(map(self._resident, own)))
+
+    def end(self) -> int:
+        self._end.set()
+        self.join()
+        return self.peak
+
+    @staticmethod
+    def _resident(process: int | None) -> int:
+        try:
+            pages = Path(f"/proc/{process}/statm").read_text("ascii").split()[1]
+        except (FileNotFoundError, ProcessLookupError):  # it has ended
+            return 0
+        return int(pages) * os.sysconf("SC_PAGESIZE")
+
+
 def _cpu() -> float:
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
@@ -55,6 +84,8 @@ def measure(world: World, parameters: str) -> IngestFigures:
     slow_hash = SLOW_HASHES[parameters]
     job = Job((world.leak,), read_mapping("cnss"), "bench")
     workers = len(os.sched_getaffinity(0))
+    together = _Together()
+    together.start()
     cpu_before, began, stages = _cpu(), time.perf_counter(), _Stages()
     with LocalEngine(workers) as local, Ledger(world.keys / FILE, steward, slow_hash) as ledger:
         engine = TimedEngine(local)
@@ -75,6 +106,7 @@ def measure(world: World, parameters: str) -> IngestFigures:
         cpu=_cpu() - cpu_before,
         parent_peak=peak_memory(),
         worker_peak=engine.worker_peak,
+        peak=together.end(),
     )
 
 

@@ -32,6 +32,7 @@ def _better(one: IngestFigures, other: IngestFigures) -> IngestFigures:
         quickest,
         parent_peak=max(one.parent_peak, other.parent_peak),
         worker_peak=max(one.worker_peak, other.worker_peak),
+        peak=max(one.peak, other.peak),
     )
 
 

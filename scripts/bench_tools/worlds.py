@@ -37,6 +37,7 @@ class IngestFigures:
     cpu: float  # processor time of everything, parent and workers
     parent_peak: int
     worker_peak: int  # of the largest
+    peak: int  # of all processes together
 
     @property
     def rest(self) -> float:

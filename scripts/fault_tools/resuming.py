@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -226,7 +227,7 @@ def _differences(plan: Plan, whole: World, killed: World) -> list[str]:
         answers = plan.random("asked").sample([json.loads(line) for line in lines], _ASKED)
     asked = [(one["kind"], one["identifier"]) for one in answers]
     asked += [(kind, nonmember(kind, number)) for kind in ("phone", "national_id") for number in range(50)]
-    told, again = in_child(lambda: _told(whole, asked)), in_child(lambda: _told(killed, asked))
+    told, again = (in_child(partial(_told, world, asked)) for world in (whole, killed))
     if told["manifest"] != again["manifest"]:
         found.append("manifests differ")
     truth = [[sorted(one["exposed"])] for one in answers] + [[]] * (len(asked) - len(answers))

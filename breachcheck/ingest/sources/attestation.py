@@ -19,8 +19,7 @@ from pdfminer.psexceptions import PSException
 from pdfplumber.utils.exceptions import MalformedPDFException, PdfminerException
 
 from breachcheck.errors import InputError
-from breachcheck.ingest.plan import Plan
-from breachcheck.ingest.sources.chunk import Rows
+from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.columns import numbered
 
 if TYPE_CHECKING:
@@ -51,19 +50,11 @@ _DAMAGED: Final = (
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Attestations:
+class Attestations(Chunk):
     """Pages of a PDF: `count` of them, of which `first` (from 1) is the first. Its `repr` is blank."""
 
-    plan: Plan
-    count: int
-    offset: int
-    part: str
-    octets: bytes
     first: int
     patterns: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        return f"<{self.count} rows>"
 
     def rows(self) -> Rows:
         """Make a row of each page: a pattern that is not found is no cell.

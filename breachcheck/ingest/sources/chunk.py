@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 import pyarrow as pa
 
@@ -27,31 +27,25 @@ class Rows:
         return f"<{len(self.numbers)} rows>"
 
 
-class Chunk(Protocol):
-    """A part of one file, small enough to be held in memory a few times over; picklable, and with a blank `repr`."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Chunk(ABC):
+    """A part of one file, small enough to be held in memory a few times over; picklable. Its `repr` is blank.
 
-    @property
-    def plan(self) -> Plan:
-        """The mapping, settled for this file."""
-        ...
+    `plan` is the mapping, settled for this file. `count` is how many rows are in it, rejected ones among them, by a
+    count that owes nothing to `rows`; `offset`, how many octets of the file on disk lie behind it. `part` says where in
+    the file it is from: "" if there is one place only, else "3" for the third file of an archive or the third sheet of
+    a workbook, "3.2" for a sheet in an archive. Rows are numbered anew in each part.
+    """
 
-    @property
-    def count(self) -> int:
-        """How many rows are in it, rejected ones among them, by a count that owes nothing to `rows`."""
-        ...
+    plan: Plan
+    count: int
+    offset: int
+    part: str
+    octets: bytes
 
-    @property
-    def offset(self) -> int:
-        """How many octets of the file on disk lie behind it."""
-        ...
+    def __repr__(self) -> str:
+        return f"<{self.count} rows>"
 
-    @property
-    def part(self) -> str:
-        """Where in the file it is from: "" if there is one place only, else "3" for the third file of an archive or
-        the third sheet of a workbook, "3.2" for a sheet in an archive. Rows are numbered anew in each part.
-        """
-        ...
-
+    @abstractmethod
     def rows(self) -> Rows:
         """Make columns of it. Runs in a worker."""
-        ...

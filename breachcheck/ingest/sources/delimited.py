@@ -12,8 +12,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from breachcheck.errors import InputError
-from breachcheck.ingest.plan import Plan
-from breachcheck.ingest.sources.chunk import Rows
+from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.columns import numbered
 from breachcheck.ingest.sources.records import MAX_RECORD, BrokenError, Cutter, Syntax, UnfinishedError
 from breachcheck.ingest.sources.stream import Readable
@@ -28,26 +27,18 @@ _BOM: Final = "\ufeff".encode()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Delimited:
+class Delimited(Chunk):
     """Records of delimited text. Its `repr` is blank.
 
     `octets` are well formed in the sense of `records`; `faults` are the rows (index in the chunk, from 0) that were
     not, left out of them. `first` is the number of the chunk's first row in the file.
     """
 
-    plan: Plan
-    count: int
-    offset: int
-    part: str
-    octets: bytes
     encoding: str
     delimiter: str
     quoted: bool
     first: int
     faults: tuple[tuple[int, str], ...]
-
-    def __repr__(self) -> str:
-        return f"<{self.count} rows>"
 
     def rows(self) -> Rows:
         """Make columns of it.

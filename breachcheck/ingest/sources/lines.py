@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from breachcheck.errors import InputError
-from breachcheck.ingest.plan import Plan, folded
-from breachcheck.ingest.sources.chunk import Rows
+from breachcheck.ingest.plan import folded
+from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.columns import numbered
 from breachcheck.ingest.sources.records import LINE_END, Cutter, Piece, Syntax
 from breachcheck.ingest.sources.stream import Readable
@@ -30,20 +30,12 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class _Lines:
+class _Lines(Chunk):
     """Lines of a text. Its `repr` is blank. Fields are as in `Delimited`."""
 
-    plan: Plan
-    count: int
-    offset: int
-    part: str
-    octets: bytes
     encoding: str
     first: int
     faults: tuple[tuple[int, str], ...]
-
-    def __repr__(self) -> str:
-        return f"<{self.count} rows>"
 
     def _lines(self) -> list[bytes]:
         lines = LINE_END.split(to_utf8(self.octets, self.encoding))
@@ -63,8 +55,6 @@ class FixedWidth(_Lines):
     line: int
     places: tuple[tuple[int, int], ...]
     records: tuple[tuple[str, ...], ...]
-
-    __repr__ = _Lines.__repr__
 
     def rows(self) -> Rows:
         """Make columns of it: white space around a value is not part of it.
@@ -99,8 +89,6 @@ class JsonLines(_Lines):
     the list's key; several values of a key are joined by `SEVERAL`. Numbers stay as they are written. A key that is
     missing, and null, are no cell. An object with a key of which the mapping says nothing is rejected as `columns`.
     """
-
-    __repr__ = _Lines.__repr__
 
     def rows(self) -> Rows:
         """Make columns of it.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import glob
 import hashlib
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -71,8 +70,8 @@ def digest(path: Path) -> bytes:
         raise InputError("source", f"{path.name}: {error.strerror}") from None
 
 
-def chunks(path: Path, mapping: Mapping, skip: int = 0) -> Iterator[Chunk]:
-    """Yield what is in a file, cut in the same places each time, without the first `skip` chunks.
+def chunks(path: Path, mapping: Mapping) -> Iterator[Chunk]:
+    """Yield what is in a file, cut in the same places each time.
 
     Raises:
         InputError: `columns`: a header does not fit the mapping; `source`: it cannot be read; `format`: it is of a
@@ -81,7 +80,7 @@ def chunks(path: Path, mapping: Mapping, skip: int = 0) -> Iterator[Chunk]:
     """
     try:
         with path.open("rb") as disk:
-            yield from islice(_read(disk, path.stat().st_size, mapping), skip, None)
+            yield from _read(disk, path.stat().st_size, mapping)
     except OSError as error:
         raise InputError("source", f"{path.name}: {error.strerror or 'it is damaged'}") from None
     except InputError as error:

@@ -11,8 +11,7 @@ import pyarrow.compute as pc
 from pyarrow import parquet
 
 from breachcheck.errors import InputError
-from breachcheck.ingest.plan import Plan
-from breachcheck.ingest.sources.chunk import Rows
+from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.columns import numbered
 from breachcheck.ingest.sources.lines import SEVERAL
 from breachcheck.ingest.sources.values import number_text, text
@@ -24,18 +23,10 @@ _ROWS: Final = 1 << 14  # a chunk
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Parquet:
+class Parquet(Chunk):
     """Rows of a row group, as an Arrow stream in memory. Its `repr` is blank."""
 
-    plan: Plan
-    count: int
-    offset: int
-    part: str
-    octets: bytes
     first: int
-
-    def __repr__(self) -> str:
-        return f"<{self.count} rows>"
 
     def rows(self) -> Rows:
         """Make text of it: null is no cell, fields of structures are columns, values of a list joined as in JSON lines.

@@ -19,9 +19,8 @@ import pyarrow as pa
 from python_calamine import CalamineError, CalamineWorkbook
 
 from breachcheck.errors import InputError
-from breachcheck.ingest.plan import Plan
 from breachcheck.ingest.sources.archive import ZIP_FAULTS
-from breachcheck.ingest.sources.chunk import Rows
+from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.columns import numbered
 from breachcheck.ingest.sources.stream import Allowance
 from breachcheck.ingest.sources.values import text
@@ -38,19 +37,11 @@ _TAG: Final = 4096  # octets of the longest tag that is looked for
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Sheet:
+class Sheet(Chunk):
     """One sheet of a workbook; `above` rows of it stand over the first row under the header. Its `repr` is blank."""
 
-    plan: Plan
-    count: int
-    offset: int
-    part: str
-    octets: bytes
     name: str
     above: int
-
-    def __repr__(self) -> str:
-        return f"<{self.count} rows>"
 
     def rows(self) -> Rows:
         """Make columns of it. Rows that a spreadsheet never wrote are empty.

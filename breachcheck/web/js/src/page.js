@@ -188,6 +188,7 @@ async function start() {
     return;
   }
   const { signal } = (stop = new AbortController());
+  result.textContent = '';
   show(working);
   bar.value = 0;
   status.textContent = say('stages', 'manifest');
@@ -195,7 +196,7 @@ async function start() {
   const answer = await answerOf(kind, field.value, signal).catch(() => unanswered('client_fault'));
   if (signal.aborted) return; // nobody waits for it any more
   if (answer.verdict.type === 'exposed') erase(current); // the others may want to read it again
-  result.replaceChildren(...drawn(answer));
+  result.append(...drawn(answer));
   show(result);
   status.textContent = '';
   const headline = one(result, 'h2', HTMLElement);
@@ -251,7 +252,7 @@ const prepare = () => fetchWorker(settings['worker'] ?? '', settings['integrity'
 /** Go back to the form, as it was left. */
 function back() {
   stop.abort();
-  result.replaceChildren();
+  result.textContent = '';
   status.textContent = '';
   show(form);
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import './old.js';
 import { check } from './driver.js';
 import { ProtocolError } from './errors.js';
 import { selftest } from './selftest.js';

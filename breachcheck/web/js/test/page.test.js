@@ -12,8 +12,9 @@ import known from '../src/selftest.json' with { type: 'json' };
 import { make } from './make_selftest.js';
 import { ABSENT, EXPOSED, MEMBER, STRANGER, Steward, serve, small } from './simulator.js';
 
-/** What a browser's worker has, on a thread of Node.js. */
+/** What a browser's worker has, on a thread of Node.js, without what browsers of before 2021 lack. */
 const PRELUDE = `
+  delete Object.hasOwn;
   const { parentPort } = require('node:worker_threads');
   globalThis.postMessage = (message) => parentPort.postMessage(message);
   globalThis.addEventListener = (type, listener) => parentPort.on(type, (data) => listener({ data }));

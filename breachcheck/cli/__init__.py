@@ -1,0 +1,105 @@
+"""The command line: parse, call, print. Nothing is decided here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.main import get_command
+
+from breachcheck.cli import keys, maintenance, mapping, public, release, steward
+from breachcheck.cli.options import COULD_NOT, EXPOSED, NOT_FOUND, USAGE
+from breachcheck.errors import BreachcheckError, InputError
+
+__all__ = ["COULD_NOT", "EXPOSED", "NOT_FOUND", "USAGE", "app", "main"]
+
+_UsageError: Any = typer.BadParameter.__mro__[2]  # ClickException, which typer keeps to itself
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for name, group in (
+    ("keys", keys.app),
+    ("release", release.app),
+    ("mapping", mapping.app),
+    ("maintenance", maintenance.app),
+):
+    app.add_typer(group, name=name)
+for command in (
+    steward.synth,
+    steward.ingest,
+    steward.forget,
+    steward.forgotten,
+    public.serve,
+    public.check,
+    public.demo,
+):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        from breachcheck.terminal import RESULTS
+
+        RESULTS.print(f"breachcheck {version('breachcheck')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Tell people which fields of theirs a breach exposed, without learning whom they asked about."""
+
+
+def main() -> None:
+    """Run the command line, and turn every error that is foreseen into one line and an exit code.
+
+    Exit code 1 says "exposed", so nothing else may end with it: `breachcheck.__main__` sees to what is not foreseen.
+    """
+    try:
+        # Not `app()`: that would put a hook of its own in the place of ours, with a traceback and exit code 1.
+        code = get_command(app).main(standalone_mode=False)
+        sys.stdout.flush()
+    except typer.Abort:
+        _end("stopped before there was a result", COULD_NOT)
+    except _UsageError as error:
+        with contextlib.suppress(OSError):
+            error.show()
+        sys.exit(USAGE)
+    except BreachcheckError as error:
+        _end(str(error), USAGE if isinstance(error, InputError) else COULD_NOT)
+    except OSError as error:
+        _end(f"{error.filename or 'a file or pipe'}: {error.strerror}", COULD_NOT)
+    except KeyboardInterrupt:
+        _end("stopped", 130)
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":  # what DuckDB makes of Ctrl-C
+            raise
+        _end("stopped", 130)
+    except SystemExit:  # how the parser of commands ends, with 1, when nobody reads what it prints
+        _end("stopped before there was a result", COULD_NOT)
+    sys.exit(code)
+
+
+def _end(why: str, code: int) -> NoReturn:
+    # What is left to write to a closed or full stream would end in another code.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+            continue
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    with contextlib.suppress(OSError):
+        os.write(2, f"breachcheck: {why}\n".encode("utf-8", "backslashreplace"))
+    sys.exit(code)
