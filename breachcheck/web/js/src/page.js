@@ -234,6 +234,7 @@ async function answerOf(kind, text, signal) {
     ready = undefined;
     return unanswered(fetched.reason);
   }
+  if (signal.aborted) return unanswered('not_checked'); // while the script was under way
   return check(kind, text, {
     worker: fetched.worker,
     publisherKey: settings['publisherKey'] ?? '',
