@@ -780,7 +780,9 @@ def test_a_hostile_manifest_does_no_harm(hostile: str, browser: Browser) -> None
         assert visit.complaints == []
 
 
-def test_what_is_said_in_another_language_than_the_pages_reads_from_its_own_side(hostile: str, browser: Browser) -> None:
+def test_what_is_said_in_another_language_than_the_pages_reads_from_its_own_side(
+    hostile: str, browser: Browser
+) -> None:
     with visiting(browser, hostile) as visit:
         visit.open("/ar/files")
         assert [one.get_attribute("dir") for one in visit.page.locator("article p[lang=en]").all()] == ["ltr", "ltr"]
