@@ -825,6 +825,22 @@ def test_the_banner_is_on_every_page_in_every_language(
                 visit.check("phone", nonmember("phone", 9))  # a plan changes nothing yet
 
 
+def test_a_message_in_another_language_than_the_pages_reads_from_its_own_side(
+    announcing: tuple[str, Path], browser: Browser
+) -> None:
+    url, plan = announcing
+    soon = datetime.now(UTC).replace(microsecond=0) + 30 * HOUR
+    only_french = a_window(soon).replace(json.dumps(MESSAGE["ar"], ensure_ascii=False), '" "')
+    plan.write_text(only_french.replace('ar = " ", ', ""), "utf-8")
+    settled(url, planned=soon + 3 * HOUR)
+    with visiting(browser, url) as visit:
+        for page in ("", "status"):
+            visit.open(f"/ar/{page}")
+            for told in visit.page.locator("p", has_text=MESSAGE["fr"]).all():
+                assert (told.get_attribute("lang"), told.get_attribute("dir")) == ("fr", "ltr")
+            expect(visit.page.locator("p", has_text=MESSAGE["fr"])).to_have_count(2 if page else 1)
+
+
 @pytest.mark.parametrize("look", LOOKS)
 def test_in_a_window_nobody_can_type_and_everybody_reads_until_when(
     look: str, announcing: tuple[str, Path], browser: Browser

@@ -379,6 +379,19 @@ def test_a_check_can_be_stopped_and_ends_by_itself(tag: str, proxy: Proxy, visit
         could_not_check(visit, tag, Reason.TIMEOUT)
 
 
+def test_a_check_that_was_stopped_before_it_began_does_not_begin(proxy: Proxy, visit: Visit) -> None:
+    with tools.stalling() as stall:
+        proxy.faults["/static/worker"] = stall
+        visit.open_form("en")
+        visit.ask("phone", nonmember("phone", 1))
+        visit.page.click("#stop")
+    visit.page.wait_for_load_state("networkidle")
+    proxy.faults.clear()
+    visit.ask("phone", nonmember("phone", 1))
+    visit.result()
+    assert sum(exchange.path == "/v1/evaluate" for exchange in proxy.exchanges) == 1
+
+
 def test_three_taps_start_one_check(proxy: Proxy, visit: Visit) -> None:
     visit.open_form("en")
     visit.page.fill("#text-national_id", "AB123456")
@@ -767,6 +780,19 @@ def test_a_hostile_manifest_does_no_harm(hostile: str, browser: Browser) -> None
         assert visit.complaints == []
 
 
+def test_what_is_said_in_another_language_than_the_pages_reads_from_its_own_side(
+    hostile: str, browser: Browser
+) -> None:
+    with visiting(browser, hostile) as visit:
+        visit.open("/ar/files")
+        assert [one.get_attribute("dir") for one in visit.page.locator("article p[lang=en]").all()] == ["ltr", "ltr"]
+        expect(visit.page.locator("h2 bdi")).to_have_attribute("dir", "ltr")
+        visit.open_form("ar")
+        visit.check("phone", EMPLOYERS_PHONE)
+        note = visit.page.locator("#result [data-slot=note]")
+        assert (note.get_attribute("lang"), note.get_attribute("dir")) == ("en", "ltr")
+
+
 # --- Over the wire ----------------------------------------------------------------------------------------------------
 
 
@@ -782,7 +808,7 @@ def test_a_first_visit_and_check_stay_small(town: Town, proxy: Proxy, visit: Vis
     scripts = sum(size for path, size in sizes.items() if path.endswith(".js"))
     page = sum(size for path, size in sizes.items() if not path.startswith("/v1/"))
     print(f"first visit {page:,} bytes, of them scripts {scripts:,}; with a check {sum(sizes.values()):,}")
-    assert all(".worker" not in path or count == 1 for path, count in ((p, 1) for p in sizes))
+    assert sum(one.path.startswith("/static/worker") for one in proxy.exchanges) == 1
     assert scripts <= 30_000
     assert sum(sizes.values()) <= 60_000
     assert len((FOLDER / "static" / "style.css").read_bytes()) < 12_000

@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_skeleton, format_time, get_datetime_format
 
 from breachcheck.web.languages import Language
@@ -38,6 +39,14 @@ class Said:
 
     text: str
     tag: str | None
+
+    @property
+    def direction(self) -> str:
+        """`ltr` or `rtl`; `auto`, as its own letters say, where the language is not known."""
+        try:
+            return Locale.parse(self.tag or "", sep="-").text_direction
+        except (UnknownLocaleError, ValueError):
+            return "auto"
 
 
 @dataclass(frozen=True, slots=True)

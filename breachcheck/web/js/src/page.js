@@ -83,6 +83,11 @@ const said = section('said');
 let stop = new AbortController();
 
 /** @type {NodeListOf<HTMLElement>} */
+const languages = document.querySelectorAll('.languages [lang]');
+/** Of what the manifest says in a language of the page's. */
+const directions = new Map(Array.from(languages, ({ lang, dir }) => [lang, dir]));
+
+/** @type {NodeListOf<HTMLElement>} */
 const introduction = document.querySelectorAll('[data-with="form"]');
 
 /** @param {HTMLElement} shown */
@@ -229,6 +234,7 @@ async function answerOf(kind, text, signal) {
     ready = undefined;
     return unanswered(fetched.reason);
   }
+  if (signal.aborted) return unanswered('not_checked'); // while the script was under way
   return check(kind, text, {
     worker: fetched.worker,
     publisherKey: settings['publisherKey'] ?? '',
@@ -328,7 +334,7 @@ function card({ dataset: name, fields, employer, shared }, dataset) {
     }),
   );
   const note = slot(page, 'note');
-  put(one(note, 'bdi', HTMLElement), dataset?.authenticity_note, MAX_NOTE, '');
+  put(note, dataset?.authenticity_note, MAX_NOTE, '');
   if (note.textContent === '') note.remove();
   return page;
 }
@@ -422,6 +428,7 @@ function put(place, texts = {}, most, otherwise) {
     if (text !== '') {
       place.textContent = text;
       place.lang = tag;
+      place.dir = directions.get(tag) ?? 'auto';
       return;
     }
   }
