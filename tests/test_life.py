@@ -746,6 +746,10 @@ def test_an_epoch_with_a_new_key_takes_over_without_a_false_or_a_failed_check(ow
     new.ingest(own.leak)
     number = manifest_of(new).release
     assert number == 1 + key_room.ROTATION_ROOM + 1
+    stands = reader.current(own.releases)  # where the old epoch is renewed and served, the new one is not published
+    refused = run(*own.ingest_words(), "--keys", new.keys, "--releases", own.releases, check=False)
+    assert refused.returncode == 3 and "epoch" in refused.stderr
+    assert reader.current(own.releases) == stands
     # neither key answers for the release of the other
     words = ("--releases", new.releases, "--keys", own.keys, "--port", free_port())
     assert run("serve", *words, check=False).returncode == 3

@@ -150,7 +150,7 @@ def ingest(
         terminal.print_json(expected.json()) if as_json else terminal.print_estimate(expected)
         return
     steward = room.read_steward(keys, releases)
-    refuse_withdrawn(read_previous(releases, steward.publisher_key), dataset)
+    refuse_withdrawn(read_previous(releases, steward), dataset)
     job = Job(sources, settled, dataset, described, rejects, accept_rejects)
     policy = Policy(k_members, k_population, timedelta(days=valid_days), grow, allow_shrinking)
     how = terminal.Progress.NONE if quiet else terminal.Progress.JSON if as_json else terminal.Progress.WORDS
@@ -212,7 +212,7 @@ def forget(
 
     hardening.harden()
     steward = room.read_steward(keys, releases)
-    previous = read_previous(releases, steward.publisher_key)
+    previous = read_previous(releases, steward)
     if previous is None and not no_publish:
         raise ReleaseError("no_release", "there is no release to follow: give --no-publish, and ingest")
     parameters = previous.parameters if previous else STANDARD

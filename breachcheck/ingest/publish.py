@@ -85,15 +85,15 @@ def publish(
     folder that the next run removes, or a complete release that nothing points to and whose number is not used again.
 
     Raises:
-        ReleaseError: `nothing_to_publish`, `ledger_behind`, `ledger_rules`, `erasures_missing`, `dataset_missing`,
-            `withdrawn`, `page_length`, `verification`, or what `store.reader` finds wrong.
+        ReleaseError: `nothing_to_publish`, `epoch`, `ledger_behind`, `ledger_rules`, `erasures_missing`,
+            `dataset_missing`, `withdrawn`, `page_length`, `verification`, or what `store.reader` finds wrong.
     """
     if not releases.exists():
         releases.mkdir(parents=True)
         releases.chmod(0o755)  # it holds no secret
     for left in releases.glob(".staging-*"):
         shutil.rmtree(left)
-    previous = read_previous(releases, keys.publisher_key)
+    previous = read_previous(releases, keys)
     if previous:
         refuse_forgetful(previous, ledger)
         if not policy.shrink:
@@ -161,20 +161,24 @@ def publish(
     return manifest
 
 
-def read_previous(releases: Path, publisher_key: bytes) -> Manifest | None:
+def read_previous(releases: Path, keys: StewardKeys) -> Manifest | None:
     """Return the manifest of the current release, or None where there is none yet.
 
     Raises:
-        ReleaseError: `no_release`, `unreadable` or `manifest`: what is there is not a release of this publisher.
+        ReleaseError: `no_release`, `unreadable` or `manifest`: what is there is not a release of this publisher;
+            `epoch`: it was made with another evaluator key, whose service could not follow nor be started again.
     """
     if not (releases / reader.CURRENT).exists():
         return None
     try:
-        return open_signed((reader.current(releases) / reader.MANIFEST).read_bytes(), publisher_key)
+        manifest = open_signed((reader.current(releases) / reader.MANIFEST).read_bytes(), keys.publisher_key)
     except OSError as error:
         raise ReleaseError("unreadable", f"{reader.MANIFEST} of the release before: {error.strerror}") from None
     except ProtocolError as error:
         raise ReleaseError("manifest", f"the release before this one: {error}") from None
+    if manifest.public_key != keys.evaluator.pk:
+        raise ReleaseError("epoch", f"the releases in {releases} have another key: give each epoch a folder of its own")
+    return manifest
 
 
 def refuse_withdrawn(manifest: Manifest | None, dataset: str) -> None:

@@ -37,7 +37,7 @@ def withdraw(
         InputError: `dataset`: nothing of that name is published; `reason`: none is given, or its tag is no language.
         ReleaseError: what `publish` refuses.
     """
-    previous = read_previous(releases, keys.publisher_key)
+    previous = read_previous(releases, keys)
     if previous is None or all(one.name != dataset for one in previous.datasets):
         raise InputError("dataset", "the current release has no dataset of that name")
     if not reason or not all(reason.values()):
