@@ -563,7 +563,8 @@ def test_every_page_tells_of_a_window_from_72_hours_ahead(
             if banner == now:
                 assert 'id="form"' not in text and "<script" not in text
     status = town.get(f"/{tag}/status").text
-    assert f'{translated(tag, "Maintenance:")}</strong> <bdi lang="{tag}">{MESSAGE[tag]}' in status
+    direction = "rtl" if tag == "ar" else "ltr"
+    assert f'{translated(tag, "Maintenance:")}</strong> <bdi lang="{tag}" dir="{direction}">{MESSAGE[tag]}' in status
 
 
 def test_the_feeds_are_served_and_revalidated(opening: Callable[..., Town], start: datetime) -> None:
