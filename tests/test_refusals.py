@@ -61,6 +61,7 @@ def test_half_of_the_rows_may_be_rejected(tmp_path: Path) -> None:
 def test_no_file_that_is_to_be_read_is_written_over(tmp_path: Path, option: str) -> None:
     file = leak(tmp_path / "a.csv", ONE)
     before = file.read_bytes()
+    run("keys", "init", "--keys", tmp_path / "keys")
     folders = ("--keys", tmp_path / "keys", "--releases", tmp_path / "releases")
     done = run("ingest", file, "--mapping", "cnss", "--dataset", "a", *folders, option, file, check=False)
     assert done.returncode == 2

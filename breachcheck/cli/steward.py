@@ -139,18 +139,18 @@ def ingest(
     hardening.harden()
     if page and not page.parent.is_dir():
         raise InputError("report", f"{page.parent} is no folder")
-    sources = tuple(expand(files))
-    if any(out.samefile(source) for out in (rejects, page) if out and out.exists() for source in sources):
-        raise InputError("source", "a file to read would be written over")
     slow_hash = SLOW_HASHES[parameters]
     settled, described = read_mapping(mapping), read_about(about) if about else About()
     if dry_run:
         with LocalEngine(workers) as here:
-            expected = estimate(sources, settled, slow_hash, here, here.workers)
+            expected = estimate(expand(files), settled, slow_hash, here, here.workers)
         terminal.print_json(expected.json()) if as_json else terminal.print_estimate(expected)
         return
     steward = room.read_steward(keys, releases)
     refuse_withdrawn(read_previous(releases, steward), dataset)
+    sources = tuple(expand(files))
+    if any(out.samefile(source) for out in (rejects, page) if out and out.exists() for source in sources):
+        raise InputError("source", "a file to read would be written over")
     job = Job(sources, settled, dataset, described, rejects, accept_rejects)
     policy = Policy(k_members, k_population, timedelta(days=valid_days), grow, allow_shrinking)
     how = terminal.Progress.NONE if quiet else terminal.Progress.JSON if as_json else terminal.Progress.WORDS
