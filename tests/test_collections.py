@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import build_web
 import pytest
 from pydantic import ValidationError
 
@@ -24,6 +23,9 @@ from breachcheck.errors import InputError
 from breachcheck.ingest.mapping import Mapping
 from breachcheck.ingest.sources.delimited import Delimited
 from breachcheck.ingest.sources.open import chunks
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "scripts"))
+import build_web
 
 # Files of which a column has no name, or that of another.
 NOT_MAPPED: Final = [

@@ -332,6 +332,7 @@ def _describe(job: Job, counts: Counts) -> Dataset:
 
 def _evaluate(run: Run, total: int, task: Evaluate, engine: Engine, watch: Watch) -> None:
     done = kept_to = run.evaluated()
+    watch("evaluate", done, total)
     outputs, locators = bytearray(), array("Q")
     kept = time.monotonic()
     ours, standard = (one.memory_kib * one.passes for one in (task.parameters, STANDARD))
