@@ -128,7 +128,7 @@ def test_nor_are_those_of_a_run_that_was_killed(tmp_path: Path, table: str) -> N
     sk = key_room.read_steward(tmp_path / "keys").evaluator.sk
     cipher = AESSIV(hkdf_expand(sk, encode("shroud", run), 64))
     with duckdb.connect(left, read_only=True) as database:
-        rows = database.execute(f"SELECT kind, value FROM {table} ORDER BY rowid").fetchall()
+        rows = database.execute(f"SELECT kind, value FROM {table} ORDER BY rowid").fetchall()  # noqa: S608
     _is_in_no_order([int(unshroud(cipher, *row).canonical) for row in rows])
 
 
