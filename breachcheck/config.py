@@ -60,7 +60,11 @@ class Settings(BaseSettings):
     allow_testing_parameters: bool = Field(
         False, description="Serve a release made with testing parameters, which protect nobody"
     )
-    daily_cap: int = Field(200_000, ge=1, description="Elements evaluated a day (UTC), for everybody together")
+    daily_cap: int = Field(
+        200_000,
+        ge=1,
+        description="Elements evaluated a day (UTC) by this process, for everybody together; a restart begins anew",
+    )
     address_cap: int = Field(
         2_000,
         ge=0,

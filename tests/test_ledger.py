@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import stat
 import subprocess
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
+import duckdb
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from breachcheck import keys as key_room
 from breachcheck.errors import ReleaseError
 from breachcheck.ingest import completeness, pipeline, publish
-from breachcheck.protocol.identifier import KINDS, Kind
+from breachcheck.ingest.reduce import unshroud
+from breachcheck.protocol import oprf
+from breachcheck.protocol.encoding import encode, hkdf_expand
+from breachcheck.protocol.identifier import KINDS, Kind, identify
 from breachcheck.protocol.parameters import TESTING_ONLY
+from breachcheck.protocol.slow_hash import slow_hash
 from breachcheck.store.ledger import FILE, Ledger
 from tests.steward import DiedError, ingest_small, leak
 
@@ -81,6 +90,46 @@ def test_a_run_that_was_killed_does_not_go_on_under_other_rules(
     assert left.name in refused.value.detail
     monkeypatch.undo()
     assert ingest_small(tmp_path, file).resumed
+
+
+# --- the order of rows: whoever knows a sorted file must not name them by their place ---------------------------------
+
+
+def _sorted_leak(path: Path) -> Path:
+    return leak(path, *(f"1;202501;{100_000_000 + 7 * n};Test;;26;4000;" for n in range(400)))
+
+
+def _is_in_no_order(numbers: Sequence[int]) -> None:
+    """Refuse an order of 400 numbers that has a trend, in all of it or in parts that follow each other."""
+    rising = sum(a < b for a, b in pairwise(numbers))
+    # Of a random order the mean is half of the pairs, the variance a twelfth of their number.
+    assert abs(rising - 399 / 2) < 5 * math.sqrt(400 / 12)
+
+
+def test_the_rows_of_the_ledger_are_not_in_the_order_of_the_file(tmp_path: Path) -> None:
+    ingest_small(tmp_path, _sorted_leak(tmp_path / "a.csv"))
+    keys = key_room.read_steward(tmp_path / "keys")
+    whose = {}
+    for n in range(400):
+        identifier = identify("social_security", str(100_000_000 + 7 * n))
+        message = slow_hash(identifier, keys.service_salt, TESTING_ONLY)
+        whose[oprf.evaluate(keys.evaluator.sk, message)] = n
+    with duckdb.connect(tmp_path / "keys" / FILE, read_only=True) as database:
+        rows = database.execute("SELECT output FROM exposure ORDER BY rowid").fetchall()
+    _is_in_no_order([whose[output] for (output,) in rows])
+
+
+@pytest.mark.parametrize("table", ["standing", "merged"])
+def test_nor_are_those_of_a_run_that_was_killed(tmp_path: Path, table: str) -> None:
+    with pytest.raises(DiedError):
+        ingest_small(tmp_path, _sorted_leak(tmp_path / "a.csv"), dies=True)
+    [left] = (tmp_path / "keys").glob(f"{FILE}.*")
+    run = left.name.removeprefix(f"{FILE}.").encode()
+    sk = key_room.read_steward(tmp_path / "keys").evaluator.sk
+    cipher = AESSIV(hkdf_expand(sk, encode("shroud", run), 64))
+    with duckdb.connect(left, read_only=True) as database:
+        rows = database.execute(f"SELECT kind, value FROM {table} ORDER BY rowid").fetchall()  # noqa: S608
+    _is_in_no_order([int(unshroud(cipher, *row).canonical) for row in rows])
 
 
 # --- files that are locked, damaged, or find no space ----------------------------------------------------------------

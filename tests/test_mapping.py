@@ -289,6 +289,18 @@ def test_the_proposal_for_a_payroll_return_says_what_the_shipped_mapping_says(le
     assert said(ours) == said(theirs)
 
 
+def test_a_mapping_is_proposed_for_json_lines_as_for_the_same_columns(tmp_path: Path) -> None:
+    header, rows = ["tel", "cin", "nom"], [["0612345678", "AB123456", "q"]] * 20
+    objects = [dict(zip(header, row, strict=True)) for row in rows]
+    path = tmp_path / "leak.jsonl"
+    path.write_text("\n".join(map(json.dumps, objects)), "utf-8")
+    assert preview.head(path) == (header, rows)
+    assert "AB123456" not in propose(*preview.head(path))
+    path.write_text('{"tel": "0612345678", oops\n', "utf-8")
+    with pytest.raises(InputError, match="the first line is no JSON object"):
+        preview.head(path)
+
+
 def test_no_cell_stands_in_a_proposal_or_a_count(leak: Path, tmp_path: Path) -> None:
     header, rows = preview.head(leak)
     out = tmp_path / "proposed.toml"

@@ -832,7 +832,18 @@ def test_nothing_that_was_submitted_comes_back_or_is_logged(world: World, tmp_pa
         assert process.get("/readyz").status == 200
     assert {200, 204, 400, 404, 405, 413, 415} <= {status for status, _ in answers}
     assert not [content for _, content in answers if MARKER.encode() in content]
-    assert MARKER not in process.output.read_text()
+    logged = process.output.read_text()
+    assert MARKER not in logged
+    assert "/v1/" not in logged  # nor a request of its own: the self-check's name buckets
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl")
+def test_a_crash_leaves_no_core_file_and_pipes_none_to_a_program() -> None:
+    look = (
+        "import ctypes, resource\nfrom breachcheck.service.server import _harden\n_harden(100)\n"
+        "print(resource.getrlimit(resource.RLIMIT_CORE)[0], ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    )
+    assert subprocess.run([sys.executable, "-c", look], capture_output=True, check=True).stdout == b"0 0\n"
 
 
 def test_of_a_fault_the_log_tells_kind_and_place_and_never_the_text() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import json
 import logging
 import resource
@@ -36,6 +37,7 @@ _MAX_HEAD: Final = 64 << 10  # bytes of a request that are not its body
 _MAX_PIPELINED: Final = 32  # requests sent before the first was answered
 _STALL: Final = 30  # seconds in which a reader must have taken something of its answer
 _SPARE_FILES: Final = 64  # descriptors kept for everything that is no connection
+_PR_SET_DUMPABLE: Final = 4  # prctl(2)
 
 _BODY: Final = json.dumps(HTTP_REQUEST.document).encode()
 _NOT_HTTP: Final = b"".join(
@@ -272,6 +274,8 @@ def _log_to_stderr(level: str) -> None:
     handler.setFormatter(_Formatter("breachcheck: %(levelname)s: %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("breachcheck.connection").setLevel(max(logging.ERROR, logging.root.level))
+    # The self-check's client tells of each request, and so of buckets.
+    logging.getLogger("urllib3").setLevel(max(logging.WARNING, logging.root.level))
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -312,6 +316,8 @@ def _reached(host: str, port: int) -> str:
 def _harden(most: int) -> int:
     """Forbid core dumps, which would hold the key, and return how many connections the open-file limit allows."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    if sys.platform == "linux":  # the limit does not bind a dump that is piped to a program: core(5)
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = most + _SPARE_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -96,7 +96,8 @@ class Run:
     def keep(self, shrouded: pa.Table, rejected: pa.Table, state: str) -> None:
         """Append shrouded values with their masks, rejected rows, and how far it has come, all or nothing."""
         with schema.Transaction(self._database):
-            self._insert("run.shrouded", shrouded)
+            # Not in the order of the files: whoever knows that a file is sorted could name its values by their place.
+            self._insert("run.shrouded", shrouded, order="value")
             self._insert("run.rejected", rejected)
             self._reach(_READING, state)
 
@@ -187,7 +188,8 @@ class Run:
     ) -> None:
         """Write the results into the ledger in place of those of `replaced`, all or nothing; the run file goes.
 
-        What was erased from the ledger does not come back (`Ledger.erase`).
+        They stand there in an order that the key makes: that of a sorted file would tell whose each of them is. What
+        was erased from the ledger does not come back (`Ledger.erase`).
         """
         strong = "list_contains(?, kind) AND flags & ? = 0"
         linked = [list(linking), int(Flag.EMPLOYER)]
@@ -210,7 +212,7 @@ class Run:
                 "coalesce(new_high, row_high), coalesce(new_low, row_low), fields, flags "
                 "FROM run.standing JOIN run.merged USING (kind, value) "
                 "JOIN (FROM run.evaluated ANTI JOIN erased USING (position)) AS kept ON merged.rowid = kept.position "
-                "LEFT JOIN redrawn USING (row_high, row_low)",
+                "LEFT JOIN redrawn USING (row_high, row_low) ORDER BY locator",
                 [self._name, dataset.name, *linked],
             )
             self._database.execute(
@@ -223,9 +225,9 @@ class Run:
             self._database.unregister(view)
         self.discard()
 
-    def _insert(self, table: str, batch: pa.RecordBatch | pa.Table) -> None:
+    def _insert(self, table: str, batch: pa.RecordBatch | pa.Table, order: str = "") -> None:
         self._database.register("batch", batch)
-        self._database.execute(f"INSERT INTO {table} FROM batch")
+        self._database.execute(f"INSERT INTO {table} FROM batch" + (order and f" ORDER BY {order}"))
         self._database.unregister("batch")
 
 

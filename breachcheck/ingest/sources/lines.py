@@ -190,29 +190,31 @@ def read_fixed(file: Readable, disk: BinaryIO, part: str, mapping: Mapping, line
 
 
 def read_json(file: Readable, disk: BinaryIO, part: str, mapping: Mapping) -> Iterator[JsonLines]:
-    """Yield objects, one a line. Their header is that of the mapping.
+    """Yield objects, one a line. Their header is that of the mapping, or of the first where that has no column.
 
     Raises:
-        InputError: `columns`: the first object has a key of which the mapping says nothing.
+        InputError: `columns`: the first object has a key of which the mapping says nothing; `header`: there is none.
     """
     headers = [header for column in mapping.column for header in column.header]
-    plan = mapping.plan(headers)
-    checked = False
+    plan = None
     for piece, encoding, first in _pieces(file, mapping):
-        if not checked:
-            _check(to_utf8(piece.octets, encoding), mapping, headers)
-            checked = True
+        if plan is None:
+            keys = _keys(to_utf8(piece.octets, encoding))
+            names = set(map(folded, keys))
+            mapping.plan([*keys, *(header for header in headers if folded(header) not in names)])
+            if not (headers or keys):
+                raise InputError("header", "the first line is no JSON object with a key")
+            plan = mapping.plan(headers or keys)
         yield JsonLines(plan, piece.count, disk.tell(), part, piece.octets, encoding, first, piece.rejected)
 
 
-def _check(octets: bytes, mapping: Mapping, headers: list[str]) -> None:
+def _keys(octets: bytes) -> list[str]:
+    """Return the keys of the object in the first line; none of a line that is rejected as a row."""
     end = LINE_END.search(octets)
     try:
-        keys = list(dict.fromkeys(key for key, _ in _flat(octets[: end.start()] if end else octets)))
+        return list(dict.fromkeys(key for key, _ in _flat(octets[: end.start()] if end else octets)))
     except _LineError:
-        return  # it is rejected as a row
-    names = set(map(folded, keys))
-    mapping.plan([*keys, *(header for header in headers if folded(header) not in names)])
+        return []
 
 
 def _pieces(file: Readable, mapping: Mapping) -> Iterator[tuple[Piece, str, int]]:
