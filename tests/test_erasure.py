@@ -21,7 +21,7 @@ from breachcheck import keys as key_room
 from breachcheck.errors import InputError, ReleaseError
 from breachcheck.exposure import Exposed, Verdict
 from breachcheck.ingest import erasure
-from breachcheck.ingest.publish import Policy
+from breachcheck.ingest.publish import Policy, read_followed
 from breachcheck.protocol import oprf
 from breachcheck.protocol.identifier import Identifier, identify
 from breachcheck.protocol.manifest import Manifest
@@ -382,7 +382,8 @@ def test_in_a_new_epoch_it_is_erased_before_the_first_ingest(tmp_path: Path) -> 
     new = tmp_path / "new"
     key_room.rotate(tmp_path / "keys", new / "keys")
     assert erase(new, "phone", "0611111111") == Erasure(0, 1, 0)
-    assert ingest_small(new, file).manifest.erasures == 1
+    follows = read_followed(tmp_path / "releases", key_room.read_steward(new / "keys"))
+    assert ingest_small(new, file, policy=Policy(follows=follows)).manifest.erasures == 1
     assert not fields_of(new, "phone", "0611111111")
     assert fields_of(new, "phone", "0622222222")
 

@@ -665,7 +665,7 @@ def test_where_there_are_too_many_canaries_for_one_walk_they_take_turns(
         ask_one = check._ask
 
         def noting(manifest: Manifest, one: Any, *more: Any) -> None:
-            asked.append(one.identifier.canonical)
+            asked.append((one.identifier.kind, one.identifier.canonical))
             ask_one(manifest, one, *more)
 
         monkeypatch.setattr(check, "_ask", noting)
@@ -810,11 +810,58 @@ def test_keys_are_rotated_for_the_same_publisher_with_room_for_the_old_epoch(sma
     assert run("keys", "rotate", "--keys", small.root, "--new", small.root / "x", check=False).returncode == 3
 
 
+def test_a_new_epoch_begins_with_what_was_withdrawn_and_erased_in_the_one_before(small: World, tmp_path: Path) -> None:
+    small.ingest(dataset="poisoned")
+    withdraw(small, "poisoned")
+    gone = phones(small)[0]
+    erasing = ["forget", "phone", "--reference", "shelf 4", "--keys"]
+    run(*erasing, small.keys, "--releases", small.releases, stdin=f"{gone}\n")
+    new = World(tmp_path / "epoch")
+    new.root.mkdir()
+    run("keys", "rotate", "--keys", small.keys, "--new", new.keys)
+    follows = ("--follows", small.releases)
+
+    def refused(*words: object) -> str:
+        failed = run(*words, check=False)
+        assert failed.returncode == 3
+        return failed.stderr
+
+    assert "epoch_before" in refused(*new.ingest_words(small.leak)) and not new.releases.exists()
+    assert "erasures_missing" in refused(*new.ingest_words(small.leak), *follows) and not new.releases.exists()
+    assert "epoch_before" in refused(*small.ingest_words(dataset="more"), *follows)
+    assert "no_ledger" in refused(
+        "forgotten", "--keys", new.keys, "--releases", new.releases, "--ledger", tmp_path / "x"
+    )
+    (new.keys / FILE).unlink()
+    run(
+        *erasing, new.keys, "--releases", new.releases, "--no-publish", "--parameters", "testing-only",
+        stdin=f"{gone}\n",
+    )  # fmt: skip
+    assert "phone  shelf 4" in run("forgotten", "--keys", new.keys, "--releases", new.releases).stdout
+    assert "withdrawn" in refused(*new.ingest_words(small.leak, dataset="poisoned"), *follows)
+    run(*new.ingest_words(small.leak), *follows)
+    first = manifest_of(new)
+    assert first.withdrawn == manifest_of(small).withdrawn != ()
+    assert (first.erasures, [one.name for one in first.datasets]) == (1, ["demo"])
+    steward = key_room.read_steward(new.keys)
+    with reader.open_release(new.releases, steward.publisher_key) as release:
+        verdict = ask(release, steward.publisher_key, steward.evaluator, first.created, identify("phone", gone))
+    assert isinstance(verdict, NotFound)
+    # what is withdrawn there later is taken over as well, and the name is refused here
+    small.ingest(dataset="later")
+    withdraw(small, "later")
+    assert "withdrawn" in refused(*new.ingest_words(small.leak, dataset="later"), *follows)
+    run(*new.ingest_words(small.leak, dataset="more"), *follows)
+    assert [one.name for one in manifest_of(new).withdrawn] == ["poisoned", "later"]
+    new.ingest(small.leak, dataset="last")
+    assert [one.name for one in manifest_of(new).withdrawn] == ["poisoned", "later"]
+
+
 def test_an_epoch_with_a_new_key_takes_over_without_a_false_or_a_failed_check(own: World, tmp_path: Path) -> None:
     new = World(tmp_path / "epoch")
     new.root.mkdir()
     run("keys", "rotate", "--keys", own.keys, "--new", new.keys)
-    new.ingest(own.leak)
+    run(*new.ingest_words(own.leak), "--follows", own.releases)
     number = manifest_of(new).release
     assert number == 1 + key_room.ROTATION_ROOM + 1
     stands = reader.current(own.releases)  # where the old epoch is renewed and served, the new one is not published

@@ -111,6 +111,25 @@ def test_what_is_no_plan_is_refused(case: str) -> None:
     assert "We renew" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("a time without a zone", "window.0.from: needs a zone: 2026-12-01T01:00:00+01:00, or Z for UTC"),
+        ("a text for a time", "window.0.from: is no time: wanted 2026-12-01T01:00:00+01:00 without quotation marks"),
+        ("no message", "window.0.message: is empty"),
+        ("an empty message", "window.0.message.fr: is empty"),
+        ("an endless message", "window.0.message.fr: is longer than 600 characters"),
+        ("no id", "window.0.id: is missing"),
+        ("an id with a slash", "window.0.id: wanted 1 to 64 letters"),
+        ("a further member", "window.0.cancel: is no word of a plan: id, from, until, message, updated, cancelled"),
+    ],
+)
+def test_what_is_wrong_in_a_plan_is_said_in_plain_words(case: str, said: str) -> None:
+    with pytest.raises(InputError) as refused:
+        parse(BROKEN[case], DAWN)
+    assert said in refused.value.detail
+
+
 def test_a_cancelled_window_may_overlap() -> None:
     assert len(parse(entry(more="cancelled = 2026-11-30T09:00:00Z") + entry("v"), DAWN)) == 2
 
@@ -176,16 +195,24 @@ def test_the_commands(tmp_path: Path) -> None:
     line = f"upgrade {soon:%Y-%m-%dT%H:%M:%SZ} {soon + HOUR:%Y-%m-%dT%H:%M:%SZ}"
     assert made.stdout == f"{line} planned\n"
     assert read_plan(plan)[0].message == {"ar": MESSAGE["ar"]}
-    for wrong in (
-        ("--until", "tomorrow", "--en", "x"),
-        ("--until", (soon + HOUR).replace(tzinfo=None).isoformat(), "--en", "x"),
-        ("--until", (soon + HOUR).isoformat()),
-        ("--until", (soon - HOUR).isoformat(), "--en", "x"),
+    other = [*words[:-1], "other"]
+    for wrong, said in (
+        ((*other, "--until", "tomorrow", "--en", "x"), "--until: wanted: 2026-12-01T01:00+01:00"),
+        ((*other, "--until", (soon + HOUR).replace(tzinfo=None).isoformat(), "--en", "x"), "need a zone"),
+        ((*other, "--until", (soon + HOUR).isoformat()), "needs a message: --ar, --fr, --en"),
+        ((*other, "--until", (soon + HOUR).isoformat(), "--en", " "), "needs a message: --ar, --fr, --en"),
+        ((*other, "--until", (soon - HOUR).isoformat(), "--en", "x"), "until must be after from"),
+        ((*other, "--until", (soon + HOUR).isoformat(), "--en", "x"), "overlaps or touches"),
+        ((*words, "--until", (soon + HOUR).isoformat(), "--en", "x"), "is in the plan: give another name with --id"),
     ):
-        assert run(*words, *wrong, check=False).returncode == 2
+        refused = run(*wrong, check=False)
+        assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
     assert run("maintenance", "cancel", "--plan", plan, "upgrade").stdout == f"{line} cancelled\n"
     assert run("maintenance", "cancel", "--plan", plan, "upgrade", check=False).returncode == 2
+    again = [*words, "--until", (soon + HOUR).isoformat(), "--en", "x"]
+    assert "upgrade was cancelled, and stays listed: give another name with --id" in run(*again, check=False).stderr
     assert run("maintenance", "list", env={"BREACHCHECK_MAINTENANCE": str(plan)}).stdout == f"{line} cancelled\n"
+    assert run(*again[:-5], "upgrade-2", *again[-4:]).stdout.startswith("upgrade-2 ")
     assert run("maintenance", "list", "--plan", tmp_path / "none", check=False).returncode == 2
 
 
