@@ -704,10 +704,16 @@ def test_a_manifest_that_was_read_just_before_it_was_renewed_is_no_trouble(small
             check._accept(bytes(64) + release.signed[64:])
 
 
-def test_a_release_whose_canaries_are_not_there_is_not_ready(small: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", ["another field", "one is missing", "none", "none, and no key"])
+def test_a_release_whose_canaries_are_not_there_is_not_ready(small: World, tmp_path: Path, case: str) -> None:
     first, *others = [json.loads(one.model_dump_json()) for one in manifest_of(small).canaries]
-    resign(small, canaries=[first | {"fields": first["fields"][:1]}, *others])
-    with running(tmp_path, "--releases", small.releases, "--keys", small.keys) as process:
+    canaries = {
+        "another field": [first | {"fields": first["fields"][:1]}, *others],
+        "one is missing": others,
+    }
+    resign(small, canaries=canaries.get(case, []))
+    words = ("--role", "buckets") if "no key" in case else ("--keys", small.keys)
+    with running(tmp_path, "--releases", small.releases, *words) as process:
         assert _health(process) == (503, ["self_check"], "canary_missing")
 
 

@@ -215,7 +215,7 @@ def refuse_less(previous: Manifest | None, ledger: Ledger, keys: StewardKeys, po
         raise ReleaseError(
             "epoch_before",
             "these keys follow others: name the folder of their releases with --follows, so that what was withdrawn "
-            "stays said, and nobody who was erased comes back",
+            "stays said, and nobody who was erased comes back; if it is lost, --allow-shrinking goes on without",
         )
 
 

@@ -202,6 +202,8 @@ class SelfCheck:
             if not self._state.serves(signed):
                 raise ProtocolError(Reason.MANIFEST_SIGNATURE)
         self._last_seen = manifest.release
+        if not manifest.has_every_canary:
+            raise _FalseAnswerError(CANARY_MISSING)
         return manifest
 
     def _ask(self, manifest: Manifest, asked: _Asked, transport: Transport, deadline: Deadline) -> None:
