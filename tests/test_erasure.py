@@ -182,6 +182,10 @@ def test_what_the_commands_say_and_how_they_end(small: World) -> None:
         assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (2, "", 1)
         assert complaint in failed.stderr
         assert gone not in failed.stderr
+    for more in ((), ("--no-publish",)):
+        mistaken = run(*forget_words(small, "phone", "--ledger", small.root / "x", *more), stdin=gone, check=False)
+        assert (mistaken.returncode, "no_ledger" in mistaken.stderr) == (3, True)
+        assert not (small.root / "x").exists()
     shutil.rmtree(small.releases)
     missing = run(*forget_words(small, "phone"), stdin=gone, check=False)
     assert (missing.returncode, "--no-publish" in missing.stderr) == (3, True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import re
 import shutil
 import stat
@@ -300,6 +302,35 @@ def test_a_damaged_record_loses_what_is_damaged_and_no_more(tmp_path: Path, capl
     with caplog.at_level(logging.ERROR):
         assert [one.name for one in Incidents(Clock(), path).past] == ["self_check"]
     assert caplog.text and "0612345678" not in caplog.text
+
+
+def test_trouble_that_stands_twice_in_a_record_does_not_last_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "incidents.jsonl"
+    path.write_bytes(b'{"name":"self_check","began":"2026-11-30T00:00:00Z"}\n' * 2)
+    incidents = Incidents(Clock(), path)
+    incidents.clear("self_check")
+    assert incidents.open == Incidents(Clock(), path).open == ()
+
+
+def test_a_record_on_a_full_disk_stays_as_it_was_and_is_written_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, full = tmp_path / "incidents.jsonl", True
+    incidents = Incidents(Clock(), path)
+    incidents.trouble("daily_cap")
+    before = path.read_bytes()
+
+    def fsync(_: int) -> None:
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    incidents.trouble("self_check")
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+    assert len(incidents.open) == 2
+    full = False
+    incidents.clear("daily_cap")
+    assert [one.name for one in Incidents(Clock(), path).open] == ["self_check"]
 
 
 def test_a_record_that_cannot_be_written_is_kept_in_memory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

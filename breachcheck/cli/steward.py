@@ -239,11 +239,14 @@ def forget(
     if previous is None and not no_publish:
         raise ReleaseError("no_release", "there is no release to follow: give --no-publish, and ingest")
     slow_hash = previous.parameters if previous else SLOW_HASHES[parameters]
+    path = ledger or keys / FILE
+    if previous and not path.exists():  # a new one would keep nobody out of what is made from the right one
+        raise ReleaseError("no_ledger", f"{path} is not there; nothing was erased")
     policy = Policy(k_members, k_population, timedelta(days=valid_days))
     identifiers = erasure.read(kind, prompt.identifiers(kind))
     now = datetime.now(UTC)
     manifest = None
-    with Ledger(ledger or keys / FILE, steward, slow_hash) as book:
+    with Ledger(path, steward, slow_hash) as book:
         done = erasure.forget(identifiers, reference, book, steward, slow_hash, now)
         total = book.erasures()
         if not no_publish:
