@@ -5,6 +5,7 @@
     evaluator.key    OPRF private key, 0600: the one secret of a running service
     service.salt     the public salt of every release made with these keys
     release.number   the highest release number that was ever sealed with them
+    epoch.before     the OPRF public key of the epoch that these follow, if they follow one
 
 Each is one line, of lower-case hexadecimal but for the number.
 """
@@ -34,18 +35,23 @@ PUBLISHER_PUB: Final = "publisher.pub"
 EVALUATOR_KEY: Final = "evaluator.key"
 SERVICE_SALT: Final = "service.salt"
 RELEASE_NUMBER: Final = "release.number"
+EPOCH_BEFORE: Final = "epoch.before"
 ROTATION_ROOM: Final = 1000  # release numbers left to an epoch that another has begun to follow
 MAX_RELEASE: Final = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class StewardKeys:
-    """All that an offline ingest needs; its `repr` shows no secret."""
+    """All that an offline ingest needs; its `repr` shows no secret.
+
+    `before` is the public evaluator key of the epoch that these follow; None where they are the first.
+    """
 
     folder: Path
     publisher: Ed25519PrivateKey = field(repr=False)
     evaluator: Evaluator
     service_salt: bytes
+    before: bytes | None = None
 
     @property
     def publisher_key(self) -> bytes:
@@ -101,7 +107,7 @@ def init(folder: Path) -> StewardKeys:
         ReleaseError: `keys_exist`: a key is there already; none is ever overwritten.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _make(folder, Ed25519PrivateKey.generate())
+    _make(folder, Ed25519PrivateKey.generate(), None)
     return read_steward(folder)
 
 
@@ -116,14 +122,14 @@ def rotate(old: Path, new: Path) -> StewardKeys:
     """
     steward = read_steward(old)
     new.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _make(new, steward.publisher)
+    _make(new, steward.publisher, steward.evaluator.pk)
     rotated = read_steward(new)
     rotated.spend_release_number(steward.last_release_number() + ROTATION_ROOM - 1)
     return rotated
 
 
-def _make(folder: Path, publisher: Ed25519PrivateKey) -> None:
-    names = (PUBLISHER_KEY, PUBLISHER_PUB, EVALUATOR_KEY, SERVICE_SALT, RELEASE_NUMBER)
+def _make(folder: Path, publisher: Ed25519PrivateKey, before: bytes | None) -> None:
+    names = (PUBLISHER_KEY, PUBLISHER_PUB, EVALUATOR_KEY, SERVICE_SALT, RELEASE_NUMBER, EPOCH_BEFORE)
     present = [name for name in names if (folder / name).exists()]
     if present:
         raise ReleaseError("keys_exist", f"{folder} already holds {', '.join(present)}")
@@ -132,6 +138,7 @@ def _make(folder: Path, publisher: Ed25519PrivateKey) -> None:
         (PUBLISHER_PUB, publisher.public_key().public_bytes_raw(), 0o644),
         (EVALUATOR_KEY, oprf.random_scalar(), 0o600),
         (SERVICE_SALT, os.urandom(SALT_LENGTH), 0o644),
+        *([(EPOCH_BEFORE, before, 0o644)] if before else []),
     ):
         handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(handle, "w") as file:
@@ -150,7 +157,9 @@ def read_steward(folder: Path, releases: Path | None = None) -> StewardKeys:
     salt = _read_hex(folder / SERVICE_SALT, SALT_LENGTH)
     if read_publisher_key(folder / PUBLISHER_PUB) != publisher.public_key().public_bytes_raw():
         raise ReleaseError("keys", f"{PUBLISHER_PUB} and {PUBLISHER_KEY} are not a pair")
-    return StewardKeys(folder, publisher, read_evaluator(folder, releases), salt)
+    path = folder / EPOCH_BEFORE
+    before = _read_hex(path, oprf.ELEMENT_LENGTH) if path.exists() else None
+    return StewardKeys(folder, publisher, read_evaluator(folder, releases), salt, before)
 
 
 def read_evaluator(folder: Path, releases: Path | None = None) -> Evaluator:

@@ -21,7 +21,7 @@ from breachcheck import keys as key_room
 from breachcheck.errors import InputError, ReleaseError
 from breachcheck.exposure import Exposed, Verdict
 from breachcheck.ingest import erasure
-from breachcheck.ingest.publish import Policy
+from breachcheck.ingest.publish import Policy, read_followed
 from breachcheck.protocol import oprf
 from breachcheck.protocol.identifier import Identifier, identify
 from breachcheck.protocol.manifest import Manifest
@@ -182,6 +182,10 @@ def test_what_the_commands_say_and_how_they_end(small: World) -> None:
         assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (2, "", 1)
         assert complaint in failed.stderr
         assert gone not in failed.stderr
+    for more in ((), ("--no-publish",)):
+        mistaken = run(*forget_words(small, "phone", "--ledger", small.root / "x", *more), stdin=gone, check=False)
+        assert (mistaken.returncode, "no_ledger" in mistaken.stderr) == (3, True)
+        assert not (small.root / "x").exists()
     shutil.rmtree(small.releases)
     missing = run(*forget_words(small, "phone"), stdin=gone, check=False)
     assert (missing.returncode, "--no-publish" in missing.stderr) == (3, True)
@@ -382,7 +386,8 @@ def test_in_a_new_epoch_it_is_erased_before_the_first_ingest(tmp_path: Path) -> 
     new = tmp_path / "new"
     key_room.rotate(tmp_path / "keys", new / "keys")
     assert erase(new, "phone", "0611111111") == Erasure(0, 1, 0)
-    assert ingest_small(new, file).manifest.erasures == 1
+    follows = read_followed(tmp_path / "releases", key_room.read_steward(new / "keys"))
+    assert ingest_small(new, file, policy=Policy(follows=follows)).manifest.erasures == 1
     assert not fields_of(new, "phone", "0611111111")
     assert fields_of(new, "phone", "0622222222")
 

@@ -35,7 +35,8 @@ from breachcheck.protocol import client as protocol
 from breachcheck.protocol.identifier import KINDS, identify
 from breachcheck.protocol.manifest import Manifest, open_signed, sign
 from breachcheck.protocol.parameters import TESTING_ONLY
-from breachcheck.service import create_app, selfcheck
+from breachcheck.service import create_app, selfcheck, watch
+from breachcheck.service.state import Shelf
 from breachcheck.store import reader, schema
 from breachcheck.store.ledger import FILE, Ledger
 from breachcheck.store.verify import ask, verify, verify_canaries
@@ -523,13 +524,12 @@ def test_a_page_that_nobody_asks_for_is_found_damaged(small: World, monkeypatch:
         state, check = app.edge_state, selfcheck.SelfCheck(app.edge_state, "http://127.0.0.1:9", None)
         buckets = sum(table.layout.buckets for table in release.manifest.kinds)
         monkeypatch.setattr(selfcheck, "_READ", 2)  # a long release is read in parts
-        for _ in range(buckets):
-            asyncio.run(check.once())
+        assert buckets > 4
+        asyncio.run(check.read_all())
         assert state.reasons() == ["self_check"]
         last = release.pages_path(release.manifest.kinds[-1].kind)
         os.truncate(last, last.stat().st_size - 1)
-        for _ in range(buckets):
-            asyncio.run(check.once())
+        asyncio.run(check.read_all())
         assert state.reasons() == ["page_damaged", "self_check"]
         assert state.counts.damaged_pages == 1
 
@@ -630,13 +630,90 @@ def test_a_check_that_fails_is_made_again_soon_and_then_less_often(tiny: World) 
         for reason in (None, "timeout", "timeout", "timeout", "server_error", "timeout", None, "timeout"):
             check._hear(reason)
             waits.append(check._wait)
-        assert waits == [50, 5, 10, 20, 40, 50, 50, 5]
+        assert waits == [44, 2, 4, 8, 16, 32, 44, 2]
 
 
-def test_a_release_whose_canaries_are_not_there_is_not_ready(small: World, tmp_path: Path) -> None:
+def test_trouble_that_nobody_sees_is_told_within_a_minute_whenever_it_begins(tiny: World) -> None:
+    """The sum in `breachcheck.service.watch`, and that an interval is counted from one beginning to the next."""
+    settings = load()
+    assert settings.self_check_interval + selfcheck.WALK + selfcheck.LATE + 2 * watch.EVERY + watch.GRACE < 60
+    assert settings.self_check_interval > selfcheck.ROUND
+    assert 86_400 / settings.self_check_interval < settings.address_cap  # of an evaluator that is asked elsewhere
+    with reader.open_release(tiny.releases) as release:
+        app = create_app(settings, release, key_room.read_evaluator(tiny.keys))
+        check = selfcheck.SelfCheck(app.edge_state, "http://127.0.0.1:9", None)
+        check._begun -= 6  # a walk of six seconds has passed
+        check._hear(None)
+        assert check._next - check._begun == settings.self_check_interval
+        assert check._due - check._begun == settings.self_check_interval + selfcheck.WALK
+        check._begun -= 300  # one that lasted too long is followed by another, but not at once
+        before = time.monotonic()
+        check._hear("timeout")
+        assert check._next > before
+
+
+def test_where_there_are_too_many_canaries_for_one_walk_they_take_turns(
+    small: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    with (
+        running(tmp_path, "--releases", small.releases, "--keys", small.keys, env=CAPS) as process,
+        reader.open_release(small.releases) as release,
+    ):
+        app = create_app(load(), release, key_room.read_evaluator(small.keys))
+        check = selfcheck.SelfCheck(app.edge_state, process.url, None)
+        ask_one = check._ask
+
+        def noting(manifest: Manifest, one: Any, *more: Any) -> None:
+            asked.append((one.identifier.kind, one.identifier.canonical))
+            ask_one(manifest, one, *more)
+
+        monkeypatch.setattr(check, "_ask", noting)
+        monkeypatch.setattr(selfcheck, "_ASKING", -1.0)
+        asyncio.run(check.once())
+        every = list(asked)
+        assert len(set(every)) == len(every) == 10, "the first asks for all of them, however long it takes"
+        for _ in every:
+            asyncio.run(check.once())
+        assert check.reason() is None
+        assert asked == every * 2
+
+
+def test_after_maintenance_the_self_check_does_not_wait_for_its_turn(tiny: World, tmp_path: Path) -> None:
+    plan, now = tmp_path / "plan.toml", datetime.now(UTC)
+    add_window(plan, now - timedelta(minutes=1), now + timedelta(seconds=20), {"en": "Work."}, now)
+    with reader.open_release(tiny.releases) as release:
+        app = create_app(load(maintenance=plan), release, key_room.read_evaluator(tiny.keys))
+        check = selfcheck.SelfCheck(app.edge_state, "http://127.0.0.1:9", None)
+        check._hear(None)
+        check._begun = time.monotonic()
+        check._hear("maintenance")
+        assert check.reason() is None
+        assert check._next - check._begun <= 20
+
+
+def test_a_manifest_that_was_read_just_before_it_was_renewed_is_no_trouble(small: World) -> None:
+    with reader.open_release(small.releases) as release:
+        app = create_app(load(), release, key_room.read_evaluator(small.keys))
+        check = selfcheck.SelfCheck(app.edge_state, "http://127.0.0.1:9", None)
+        renewal.renew(key_room.read_steward(small.keys), small.releases, timedelta(days=9), datetime.now(UTC))
+        app.edge_state.swap(Shelf(reader.open_release(small.releases)))
+        assert check._accept(release.signed).release == 1
+        app.edge_state.close()
+        with pytest.raises(ProtocolError, match="manifest_signature"):
+            check._accept(bytes(64) + release.signed[64:])
+
+
+@pytest.mark.parametrize("case", ["another field", "one is missing", "none", "none, and no key"])
+def test_a_release_whose_canaries_are_not_there_is_not_ready(small: World, tmp_path: Path, case: str) -> None:
     first, *others = [json.loads(one.model_dump_json()) for one in manifest_of(small).canaries]
-    resign(small, canaries=[first | {"fields": first["fields"][:1]}, *others])
-    with running(tmp_path, "--releases", small.releases, "--keys", small.keys) as process:
+    canaries = {
+        "another field": [first | {"fields": first["fields"][:1]}, *others],
+        "one is missing": others,
+    }
+    resign(small, canaries=canaries.get(case, []))
+    words = ("--role", "buckets") if "no key" in case else ("--keys", small.keys)
+    with running(tmp_path, "--releases", small.releases, *words) as process:
         assert _health(process) == (503, ["self_check"], "canary_missing")
 
 
@@ -696,9 +773,9 @@ def test_a_self_check_that_does_not_end_is_not_a_self_check_that_passed(
         check._hear(None)
         assert (check.reason(), app.edge_state.reasons()) == (None, [])
         now = time.monotonic()
-        monkeypatch.setattr(time, "monotonic", lambda: now + 120)
+        monkeypatch.setattr(time, "monotonic", lambda: now + 60)
         assert check.reason() is None
-        monkeypatch.setattr(time, "monotonic", lambda: now + 200)
+        monkeypatch.setattr(time, "monotonic", lambda: now + 69)
         assert check.reason() == "not_checked"
         assert app.edge_state.reasons() == ["self_check"]
 
@@ -739,11 +816,58 @@ def test_keys_are_rotated_for_the_same_publisher_with_room_for_the_old_epoch(sma
     assert run("keys", "rotate", "--keys", small.root, "--new", small.root / "x", check=False).returncode == 3
 
 
+def test_a_new_epoch_begins_with_what_was_withdrawn_and_erased_in_the_one_before(small: World, tmp_path: Path) -> None:
+    small.ingest(dataset="poisoned")
+    withdraw(small, "poisoned")
+    gone = phones(small)[0]
+    erasing = ["forget", "phone", "--reference", "shelf 4", "--keys"]
+    run(*erasing, small.keys, "--releases", small.releases, stdin=f"{gone}\n")
+    new = World(tmp_path / "epoch")
+    new.root.mkdir()
+    run("keys", "rotate", "--keys", small.keys, "--new", new.keys)
+    follows = ("--follows", small.releases)
+
+    def refused(*words: object) -> str:
+        failed = run(*words, check=False)
+        assert failed.returncode == 3
+        return failed.stderr
+
+    assert "epoch_before" in refused(*new.ingest_words(small.leak)) and not new.releases.exists()
+    assert "erasures_missing" in refused(*new.ingest_words(small.leak), *follows) and not new.releases.exists()
+    assert "epoch_before" in refused(*small.ingest_words(dataset="more"), *follows)
+    assert "no_ledger" in refused(
+        "forgotten", "--keys", new.keys, "--releases", new.releases, "--ledger", tmp_path / "x"
+    )
+    (new.keys / FILE).unlink()
+    run(
+        *erasing, new.keys, "--releases", new.releases, "--no-publish", "--parameters", "testing-only",
+        stdin=f"{gone}\n",
+    )  # fmt: skip
+    assert "phone  shelf 4" in run("forgotten", "--keys", new.keys, "--releases", new.releases).stdout
+    assert "withdrawn" in refused(*new.ingest_words(small.leak, dataset="poisoned"), *follows)
+    run(*new.ingest_words(small.leak), *follows)
+    first = manifest_of(new)
+    assert first.withdrawn == manifest_of(small).withdrawn != ()
+    assert (first.erasures, [one.name for one in first.datasets]) == (1, ["demo"])
+    steward = key_room.read_steward(new.keys)
+    with reader.open_release(new.releases, steward.publisher_key) as release:
+        verdict = ask(release, steward.publisher_key, steward.evaluator, first.created, identify("phone", gone))
+    assert isinstance(verdict, NotFound)
+    # what is withdrawn there later is taken over as well, and the name is refused here
+    small.ingest(dataset="later")
+    withdraw(small, "later")
+    assert "withdrawn" in refused(*new.ingest_words(small.leak, dataset="later"), *follows)
+    run(*new.ingest_words(small.leak, dataset="more"), *follows)
+    assert [one.name for one in manifest_of(new).withdrawn] == ["poisoned", "later"]
+    new.ingest(small.leak, dataset="last")
+    assert [one.name for one in manifest_of(new).withdrawn] == ["poisoned", "later"]
+
+
 def test_an_epoch_with_a_new_key_takes_over_without_a_false_or_a_failed_check(own: World, tmp_path: Path) -> None:
     new = World(tmp_path / "epoch")
     new.root.mkdir()
     run("keys", "rotate", "--keys", own.keys, "--new", new.keys)
-    new.ingest(own.leak)
+    run(*new.ingest_words(own.leak), "--follows", own.releases)
     number = manifest_of(new).release
     assert number == 1 + key_room.ROTATION_ROOM + 1
     stands = reader.current(own.releases)  # where the old epoch is renewed and served, the new one is not published

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import re
 import shutil
 import stat
@@ -111,6 +113,25 @@ def test_what_is_no_plan_is_refused(case: str) -> None:
     assert "We renew" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("a time without a zone", "window.0.from: needs a zone: 2026-12-01T01:00:00+01:00, or Z for UTC"),
+        ("a text for a time", "window.0.from: is no time: wanted 2026-12-01T01:00:00+01:00 without quotation marks"),
+        ("no message", "window.0.message: is empty"),
+        ("an empty message", "window.0.message.fr: is empty"),
+        ("an endless message", "window.0.message.fr: is longer than 600 characters"),
+        ("no id", "window.0.id: is missing"),
+        ("an id with a slash", "window.0.id: wanted 1 to 64 letters"),
+        ("a further member", "window.0.cancel: is no word of a plan: id, from, until, message, updated, cancelled"),
+    ],
+)
+def test_what_is_wrong_in_a_plan_is_said_in_plain_words(case: str, said: str) -> None:
+    with pytest.raises(InputError) as refused:
+        parse(BROKEN[case], DAWN)
+    assert said in refused.value.detail
+
+
 def test_a_cancelled_window_may_overlap() -> None:
     assert len(parse(entry(more="cancelled = 2026-11-30T09:00:00Z") + entry("v"), DAWN)) == 2
 
@@ -176,16 +197,24 @@ def test_the_commands(tmp_path: Path) -> None:
     line = f"upgrade {soon:%Y-%m-%dT%H:%M:%SZ} {soon + HOUR:%Y-%m-%dT%H:%M:%SZ}"
     assert made.stdout == f"{line} planned\n"
     assert read_plan(plan)[0].message == {"ar": MESSAGE["ar"]}
-    for wrong in (
-        ("--until", "tomorrow", "--en", "x"),
-        ("--until", (soon + HOUR).replace(tzinfo=None).isoformat(), "--en", "x"),
-        ("--until", (soon + HOUR).isoformat()),
-        ("--until", (soon - HOUR).isoformat(), "--en", "x"),
+    other = [*words[:-1], "other"]
+    for wrong, said in (
+        ((*other, "--until", "tomorrow", "--en", "x"), "--until: wanted: 2026-12-01T01:00+01:00"),
+        ((*other, "--until", (soon + HOUR).replace(tzinfo=None).isoformat(), "--en", "x"), "need a zone"),
+        ((*other, "--until", (soon + HOUR).isoformat()), "needs a message: --ar, --fr, --en"),
+        ((*other, "--until", (soon + HOUR).isoformat(), "--en", " "), "needs a message: --ar, --fr, --en"),
+        ((*other, "--until", (soon - HOUR).isoformat(), "--en", "x"), "until must be after from"),
+        ((*other, "--until", (soon + HOUR).isoformat(), "--en", "x"), "overlaps or touches"),
+        ((*words, "--until", (soon + HOUR).isoformat(), "--en", "x"), "is in the plan: give another name with --id"),
     ):
-        assert run(*words, *wrong, check=False).returncode == 2
+        refused = run(*wrong, check=False)
+        assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
     assert run("maintenance", "cancel", "--plan", plan, "upgrade").stdout == f"{line} cancelled\n"
     assert run("maintenance", "cancel", "--plan", plan, "upgrade", check=False).returncode == 2
+    again = [*words, "--until", (soon + HOUR).isoformat(), "--en", "x"]
+    assert "upgrade was cancelled, and stays listed: give another name with --id" in run(*again, check=False).stderr
     assert run("maintenance", "list", env={"BREACHCHECK_MAINTENANCE": str(plan)}).stdout == f"{line} cancelled\n"
+    assert run(*again[:-5], "upgrade-2", *again[-4:]).stdout.startswith("upgrade-2 ")
     assert run("maintenance", "list", "--plan", tmp_path / "none", check=False).returncode == 2
 
 
@@ -273,6 +302,35 @@ def test_a_damaged_record_loses_what_is_damaged_and_no_more(tmp_path: Path, capl
     with caplog.at_level(logging.ERROR):
         assert [one.name for one in Incidents(Clock(), path).past] == ["self_check"]
     assert caplog.text and "0612345678" not in caplog.text
+
+
+def test_trouble_that_stands_twice_in_a_record_does_not_last_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "incidents.jsonl"
+    path.write_bytes(b'{"name":"self_check","began":"2026-11-30T00:00:00Z"}\n' * 2)
+    incidents = Incidents(Clock(), path)
+    incidents.clear("self_check")
+    assert incidents.open == Incidents(Clock(), path).open == ()
+
+
+def test_a_record_on_a_full_disk_stays_as_it_was_and_is_written_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, full = tmp_path / "incidents.jsonl", True
+    incidents = Incidents(Clock(), path)
+    incidents.trouble("daily_cap")
+    before = path.read_bytes()
+
+    def fsync(_: int) -> None:
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    incidents.trouble("self_check")
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+    assert len(incidents.open) == 2
+    full = False
+    incidents.clear("daily_cap")
+    assert [one.name for one in Incidents(Clock(), path).open] == ["self_check"]
 
 
 def test_a_record_that_cannot_be_written_is_kept_in_memory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -38,6 +38,13 @@ KPopulation = Annotated[
 LedgerFile = Annotated[
     Path | None,
     typer.Option("--ledger", envvar="BREACHCHECK_LEDGER", help="The steward's ledger; by default in the key folder."),
+]
+
+Parameters = Annotated[
+    Literal["standard", "testing-only"],
+    typer.Option(
+        "--parameters", envvar="BREACHCHECK_PARAMETERS", help="Of the slow hash; testing-only protects nobody."
+    ),
 ]
 
 Leaked = Annotated[

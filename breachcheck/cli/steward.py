@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from breachcheck.cli import prompt
-from breachcheck.cli.options import Keys, KMembers, KPopulation, Leaked, LedgerFile, MappingFile, Releases, ValidDays
+from breachcheck.cli.options import (
+    Keys,
+    KMembers,
+    KPopulation,
+    Leaked,
+    LedgerFile,
+    MappingFile,
+    Parameters,
+    Releases,
+    ValidDays,
+)
 from breachcheck.errors import InputError, ReleaseError
 
 if TYPE_CHECKING:
@@ -64,9 +74,7 @@ def ingest(
     dataset: Annotated[str, typer.Option("--dataset", envvar="BREACHCHECK_DATASET", help="The breach's short name.")],
     keys: Keys,
     releases: Releases,
-    parameters: Annotated[
-        Literal["standard", "testing-only"], typer.Option("--parameters", envvar="BREACHCHECK_PARAMETERS")
-    ] = "standard",
+    parameters: Parameters = "standard",
     about: Annotated[
         Path | None,
         typer.Option("--about", envvar="BREACHCHECK_ABOUT", help="TOML: title, date and notes, by language."),
@@ -85,6 +93,12 @@ def ingest(
     allow_shrinking: Annotated[
         bool, typer.Option("--allow-shrinking", help="Publish although the ledger lacks what the last release had.")
     ] = False,
+    follows: Annotated[
+        Path | None,
+        typer.Option(
+            "--follows", envvar="BREACHCHECK_FOLLOWS", help="Folder of the releases of the epoch before this one."
+        ),
+    ] = None,
     accept_rejects: Annotated[
         bool, typer.Option("--accept-rejects", help="Go on although more than half of the rows cannot be used.")
     ] = False,
@@ -130,7 +144,7 @@ def ingest(
     from breachcheck.ingest.mapping import About, read_about, read_mapping
     from breachcheck.ingest.pipeline import Job
     from breachcheck.ingest.pipeline import ingest as run
-    from breachcheck.ingest.publish import Policy, read_previous, refuse_withdrawn
+    from breachcheck.ingest.publish import Policy, read_followed, read_previous, refuse_withdrawn, withdrawals
     from breachcheck.ingest.report import summarize, write
     from breachcheck.ingest.sources.open import expand
     from breachcheck.protocol.parameters import SLOW_HASHES
@@ -147,12 +161,19 @@ def ingest(
         terminal.print_json(expected.json()) if as_json else terminal.print_estimate(expected)
         return
     steward = room.read_steward(keys, releases)
-    refuse_withdrawn(read_previous(releases, steward), dataset)
+    policy = Policy(
+        k_members,
+        k_population,
+        timedelta(days=valid_days),
+        grow,
+        allow_shrinking,
+        read_followed(follows, steward) if follows else None,
+    )
+    refuse_withdrawn(withdrawals(read_previous(releases, steward), policy), dataset)
     sources = tuple(expand(files))
     if any(out.samefile(source) for out in (rejects, page) if out and out.exists() for source in sources):
         raise InputError("source", "a file to read would be written over")
     job = Job(sources, settled, dataset, described, rejects, accept_rejects)
-    policy = Policy(k_members, k_population, timedelta(days=valid_days), grow, allow_shrinking)
     how = terminal.Progress.NONE if quiet else terminal.Progress.JSON if as_json else terminal.Progress.WORDS
     with (
         _engine(engine, workers, spark_master, spark_secret_file) as crew,  # first: its processes take a while to start
@@ -194,6 +215,7 @@ def forget(
     valid_days: ValidDays = 90,
     k_members: KMembers = 100,
     k_population: KPopulation = 1000,
+    parameters: Parameters = "standard",
     no_publish: Annotated[
         bool, typer.Option("--no-publish", help="Leave them in the current release until the next is published.")
     ] = False,
@@ -201,13 +223,14 @@ def forget(
 ) -> None:
     """Erase identifiers, at their owners' word, and publish the next release without them. They do not come back.
 
-    They are read from a prompt, or one a line from standard input, never from the command line.
+    They are read from a prompt, or one a line from standard input, never from the command line. `--parameters` counts
+    where nothing is published yet: otherwise they are those of the current release.
     """
     from breachcheck import keys as room
     from breachcheck import terminal
     from breachcheck.ingest import erasure, hardening
     from breachcheck.ingest.publish import Policy, publish, read_previous
-    from breachcheck.protocol.parameters import STANDARD
+    from breachcheck.protocol.parameters import SLOW_HASHES
     from breachcheck.store.ledger import FILE, Ledger
 
     hardening.harden()
@@ -215,18 +238,21 @@ def forget(
     previous = read_previous(releases, steward)
     if previous is None and not no_publish:
         raise ReleaseError("no_release", "there is no release to follow: give --no-publish, and ingest")
-    parameters = previous.parameters if previous else STANDARD
+    slow_hash = previous.parameters if previous else SLOW_HASHES[parameters]
+    path = ledger or keys / FILE
+    if previous and not path.exists():  # a new one would keep nobody out of what is made from the right one
+        raise ReleaseError("no_ledger", f"{path} is not there; nothing was erased")
     policy = Policy(k_members, k_population, timedelta(days=valid_days))
     identifiers = erasure.read(kind, prompt.identifiers(kind))
     now = datetime.now(UTC)
     manifest = None
-    with Ledger(ledger or keys / FILE, steward, parameters) as book:
-        done = erasure.forget(identifiers, reference, book, steward, parameters, now)
+    with Ledger(path, steward, slow_hash) as book:
+        done = erasure.forget(identifiers, reference, book, steward, slow_hash, now)
         total = book.erasures()
         if not no_publish:
             with terminal.watching(terminal.Progress.NONE if as_json else terminal.Progress.WORDS) as watch:
                 book.gather()
-                manifest = publish(book, steward, parameters, releases, policy, now, [], watch)
+                manifest = publish(book, steward, slow_hash, releases, policy, now, [], watch)
     if as_json:
         release = manifest.release if manifest else None
         terminal.print_json({**asdict(done), "erasures": total, "release": release})
@@ -241,11 +267,7 @@ def forgotten(keys: Keys, releases: Releases, ledger: LedgerFile = None) -> None
     from breachcheck import keys as room
     from breachcheck import terminal
     from breachcheck.store.ledger import FILE, Ledger
-    from breachcheck.store.reader import open_release
 
-    steward = room.read_steward(keys, releases)
-    with open_release(releases, steward.publisher_key) as release:
-        parameters = release.manifest.parameters
-    with Ledger(ledger or keys / FILE, steward, parameters) as book:
+    with Ledger(ledger or keys / FILE, room.read_steward(keys, releases)) as book:
         for words in book.tombstones():
             terminal.RESULTS.print("  ".join(words), markup=False)

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from breachcheck.errors import InputError
 from breachcheck.exposure import names_of
 from breachcheck.ingest import publish
-from breachcheck.ingest.completeness import other_rules, refuse_behind, refuse_forgetful, refuse_other_rules
+from breachcheck.ingest.completeness import other_rules, refuse_other_rules
 from breachcheck.ingest.engine import Engine
 from breachcheck.ingest.mapping import About
 from breachcheck.ingest.mapping import Mapping as Rules
@@ -116,10 +116,7 @@ def ingest(
     _refuse_before_reading(job, asked, ledger)
     # Now already, and not only when hours of work are in the wrong ledger.
     previous = publish.read_previous(releases, keys)
-    if previous:
-        refuse_forgetful(previous, ledger)
-        if not policy.shrink:
-            refuse_behind(previous, ledger)
+    publish.refuse_less(previous, ledger, keys, policy)
     # Not a bare digest: that of a leaked file would say, to whoever has the file, that the ledger was made from it.
     given = {keys.keyed("source", digest(path)): path for path in job.files}
     runs = [past for past in ledger.runs() if past.dataset.name == job.dataset]

@@ -46,7 +46,8 @@ _BATCH_BYTES: Final = 8 << 20
 class Policy:
     """What a release promises: how many share a bucket, how long it is current, and whether prefixes may grow.
 
-    With `shrink` it may lack what the release before it had.
+    With `shrink` it may lack what the release before it had. `follows` is the last release of the epoch before: what
+    was withdrawn there stays listed, and as many must be erased here.
     """
 
     k_members: int = K_MEMBERS
@@ -54,6 +55,7 @@ class Policy:
     valid_for: timedelta = VALID_FOR
     grow: bool = False
     shrink: bool = False
+    follows: Manifest | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -85,8 +87,9 @@ def publish(
     folder that the next run removes, or a complete release that nothing points to and whose number is not used again.
 
     Raises:
-        ReleaseError: `nothing_to_publish`, `epoch`, `ledger_behind`, `ledger_rules`, `erasures_missing`,
-            `dataset_missing`, `withdrawn`, `page_length`, `verification`, or what `store.reader` finds wrong.
+        ReleaseError: `nothing_to_publish`, `epoch`, `epoch_before`, `ledger_behind`, `ledger_rules`,
+            `erasures_missing`, `dataset_missing`, `withdrawn`, `page_length`, `verification`, or what `store.reader`
+            finds wrong.
     """
     if not releases.exists():
         releases.mkdir(parents=True)
@@ -94,17 +97,15 @@ def publish(
     for left in releases.glob(".staging-*"):
         shutil.rmtree(left)
     previous = read_previous(releases, keys)
-    if previous:
-        refuse_forgetful(previous, ledger)
-        if not policy.shrink:
-            refuse_behind(previous, ledger)
+    refuse_less(previous, ledger, keys, policy)
     refuse_other_rules(ledger.runs())
     rules = ledger.rules()
     datasets = ledger.datasets()
     # A kind of which the last identifier was erased is still asked for: "not found" is the answer, and it is proved.
     kinds = sorted({*ledger.kinds(), *(kind for dataset in datasets for kind in dataset.kinds)})
-    withdrawn = (*(previous.withdrawn if previous else ()), *([withdrawal] if withdrawal else ()))
-    _refuse_silence(previous, datasets, withdrawn)
+    withdrawn = withdrawals(previous, policy)
+    _refuse_silence(previous, datasets, withdrawn, withdrawal)
+    withdrawn = (*withdrawn, *([withdrawal] if withdrawal else ()))
     if not kinds and not withdrawn:
         raise ReleaseError("nothing_to_publish", "the ledger holds no identifier")
     number = keys.spend_release_number(max(reader.numbers(releases), default=0))
@@ -170,31 +171,79 @@ def read_previous(releases: Path, keys: StewardKeys) -> Manifest | None:
     """
     if not (releases / reader.CURRENT).exists():
         return None
-    try:
-        manifest = open_signed((reader.current(releases) / reader.MANIFEST).read_bytes(), keys.publisher_key)
-    except OSError as error:
-        raise ReleaseError("unreadable", f"{reader.MANIFEST} of the release before: {error.strerror}") from None
-    except ProtocolError as error:
-        raise ReleaseError("manifest", f"the release before this one: {error}") from None
+    manifest = _read(releases, keys)
     if manifest.public_key != keys.evaluator.pk:
         raise ReleaseError("epoch", f"the releases in {releases} have another key: give each epoch a folder of its own")
     return manifest
 
 
-def refuse_withdrawn(manifest: Manifest | None, dataset: str) -> None:
+def read_followed(releases: Path, keys: StewardKeys) -> Manifest:
+    """Return the manifest of the current release of the epoch that `keys` follow.
+
+    Raises:
+        ReleaseError: as `read_previous`; `epoch_before`: these releases are of another.
+    """
+    manifest = _read(releases, keys)
+    if manifest.public_key != keys.before:
+        raise ReleaseError("epoch_before", f"the releases in {releases} are not of the epoch that these keys follow")
+    return manifest
+
+
+def _read(releases: Path, keys: StewardKeys) -> Manifest:
+    try:
+        return open_signed((reader.current(releases) / reader.MANIFEST).read_bytes(), keys.publisher_key)
+    except OSError as error:
+        raise ReleaseError("unreadable", f"{reader.MANIFEST} of the release before: {error.strerror}") from None
+    except ProtocolError as error:
+        raise ReleaseError("manifest", f"the release before this one: {error}") from None
+
+
+def refuse_less(previous: Manifest | None, ledger: Ledger, keys: StewardKeys, policy: Policy) -> None:
+    """Refuse to publish from a ledger that has forgotten: rows, who was erased, or the epoch before.
+
+    Raises:
+        ReleaseError: `ledger_behind`, `erasures_missing`, `epoch_before`.
+    """
+    for before in (previous, policy.follows):
+        if before:
+            refuse_forgetful(before, ledger)
+    if policy.shrink:
+        return
+    if previous:
+        refuse_behind(previous, ledger)
+    elif keys.before and not policy.follows:
+        raise ReleaseError(
+            "epoch_before",
+            "these keys follow others: name the folder of their releases with --follows, so that what was withdrawn "
+            "stays said, and nobody who was erased comes back; if it is lost, --allow-shrinking goes on without",
+        )
+
+
+def withdrawals(previous: Manifest | None, policy: Policy) -> tuple[Withdrawal, ...]:
+    """Return what was withdrawn so far, in the epoch before too."""
+    told = (one for before in (previous, policy.follows) if before for one in before.withdrawn)
+    return tuple({one.name: one for one in told}.values())
+
+
+def refuse_withdrawn(withdrawn: Iterable[Withdrawal], dataset: str) -> None:
     """Refuse a name that was withdrawn.
 
     Raises:
         ReleaseError: `withdrawn`: what comes under that name again could be taken for what was taken back.
     """
-    if manifest and any(one.name == dataset for one in manifest.withdrawn):
+    if any(one.name == dataset for one in withdrawn):
         raise ReleaseError("withdrawn", f"a dataset called {dataset} was withdrawn: choose another name")
 
 
-def _refuse_silence(previous: Manifest | None, datasets: Sequence[Dataset], withdrawn: Sequence[Withdrawal]) -> None:
+def _refuse_silence(
+    previous: Manifest | None,
+    datasets: Sequence[Dataset],
+    withdrawn: Sequence[Withdrawal],
+    withdrawal: Withdrawal | None,
+) -> None:
     for dataset in datasets:
-        refuse_withdrawn(previous, dataset.name)
-    told = {one.name for one in datasets} | {one.name for one in withdrawn}
+        refuse_withdrawn(withdrawn, dataset.name)
+    told = {one.name for one in (*datasets, *withdrawn, *([withdrawal] if withdrawal else ()))}
     missing = sorted({one.name for one in previous.datasets} - told) if previous else []
     if missing:
         raise ReleaseError(

@@ -91,11 +91,12 @@ class Incidents:
     def clear(self, name: str) -> None:
         """Say that it is right again: the incident of this name ends, if there is one."""
         with self._lock:
-            for place, one in enumerate(self._record):
-                if one.name == name and one.ended is None:
-                    self._record[place] = replace(one, ended=max(self._now(), one.began))
-                    self._save()
-                    return
+            # More than one, if two processes wrote one file, or somebody by hand.
+            lasting = [place for place, one in enumerate(self._record) if one.name == name and one.ended is None]
+            for place in lasting:
+                self._record[place] = replace(self._record[place], ended=max(self._now(), self._record[place].began))
+            if lasting:
+                self._save()
 
     @property
     def open(self) -> tuple[Incident, ...]:

@@ -104,7 +104,7 @@ def parse(text: str, modified: datetime) -> tuple[Window, ...]:
         raise _refused("a time that is too far away") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        raise _refused(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+        raise _refused(_plainly(first["type"], tuple(map(str, first["loc"])), first["msg"])) from None
     names = [window.name for window in windows]
     for name in names:
         if names.count(name) > 1:
@@ -113,6 +113,27 @@ def parse(text: str, modified: datetime) -> tuple[Window, ...]:
         if after.begins <= before.ends:
             raise _refused(f"{after.name} overlaps or touches {before.name}: make one window of the two")
     return windows
+
+
+_PLAINLY: Final = {  # pydantic's types of errors; its other words are said as they are
+    "missing": "is missing",
+    "extra_forbidden": "is no word of a plan: id, from, until, message, updated, cancelled",
+    "string_too_short": "is empty",
+    "too_short": "is empty",
+    "string_too_long": f"is longer than {MAX_MESSAGE} characters",
+    "too_long": f"has more than {MAX_WINDOWS} windows",
+    "timezone_aware": "needs a zone: 2026-12-01T01:00:00+01:00, or Z for UTC",
+    "datetime_type": "is no time: wanted 2026-12-01T01:00:00+01:00 without quotation marks",
+}
+_PATTERNS: Final = {  # by the last part of a place
+    "id": "wanted 1 to 64 letters A to Z, digits, dots, hyphens and underscores, the first a letter or digit",
+    "[key]": "wanted a language of two or three lower-case letters: ar, fr, en",
+}
+
+
+def _plainly(kind: str, place: tuple[str, ...], words: str) -> str:
+    wanted = _PATTERNS.get(place[-1]) if kind == "string_pattern_mismatch" and place else None
+    return f"{'.'.join(place)}: {wanted or _PLAINLY.get(kind, words)}"
 
 
 def _window(entry: _Entry, modified: datetime) -> Window:
@@ -171,7 +192,13 @@ def add_window(
     windows = document.setdefault("window", tomlkit.aot())
     if not isinstance(windows, AoT):
         raise _refused("window: wanted: [[window]] tables")
+    if not any(text.strip() for text in message.values()):
+        raise _refused("a window needs a message: --ar, --fr, --en, or several of them")
     name = name or f"{_utc(begins):%Y%m%dT%H%MZ}"
+    taken = next((one for one in _tables(document) if one["id"] == name), None)
+    if taken is not None:
+        why = "was cancelled, and stays listed" if "cancelled" in taken else "is in the plan"
+        raise _refused(f"a window called {name} {why}: give another name with --id")
     table = tomlkit.table()
     table.update({"id": name, "from": begins.replace(microsecond=0), "until": ends.replace(microsecond=0)})
     table["updated"] = _utc(now)

@@ -199,6 +199,12 @@ class Manifest(_Model):
             raise ValueError("a page is longer than the protocol allows")
         return self
 
+    @property
+    def has_every_canary(self) -> bool:
+        """Whether each dataset has a canary of each of its kinds, as every release must that is published or served."""
+        wanted = {(kind, dataset.name) for dataset in self.datasets if dataset.fields for kind in dataset.kinds}
+        return wanted == {(one.kind, one.dataset) for one in self.canaries}
+
     def _check_canaries(self) -> None:
         datasets = {dataset.name: dataset for dataset in self.datasets}
         places = [(canary.kind, canary.dataset) for canary in self.canaries]

@@ -5,9 +5,12 @@ role `buckets`     manifest, and one bucket of each kind with its path
 role `evaluator`   one evaluation with its proof
 any, with a URL    manifest, and one canary or stranger, another each time, through whatever stands there
 
+The first walk over a release asks for every canary. Where they are too many for a later one, they take turns.
+
 Where there is a release, its pages are read as well: a damaged one is found before somebody asks for it.
 
-Until the first has passed, and when none has ended for a while, the service is not ready.
+Until the first has passed, and when one does not end, the service is not ready. How long trouble stays unseen, `watch`
+reckons.
 """
 
 from __future__ import annotations
@@ -15,12 +18,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final
 
 from argon2.exceptions import HashingError
@@ -39,11 +44,17 @@ _LOG = logging.getLogger(__name__)
 
 CANARY_MISSING: Final = "canary_missing"
 CANARY_FOUND: Final = "canary_found"
-_CONNECT: Final = 3.0  # seconds
-_ANSWER: Final = 8.0
-_WHOLE: Final = 30.0
-_RETRY: Final = 5.0  # seconds after a failure, at most; then twice as long each time, up to the interval
-_READ: Final = 100_000  # pages read a time: half a second; the next time goes on with the next ones
+_CONNECT: Final = 2.0  # seconds
+_ANSWER: Final = 5.0
+_FIRST: Final = 30.0  # for the first walk over a release
+WALK: Final = 7.0  # for every other
+_ASKING: Final = 3.0  # after which a walk leaves the other canaries to the next
+LATE: Final = 1.0  # after which a walk that should have ended counts as failed
+_PAUSE: Final = 1.0  # between two walks, at least
+_RETRY: Final = 2.0  # after a failure, at most; then twice as long each time, up to the interval
+_READ: Final = 2_000  # pages read a time: a hundredth of a second
+_REST: Final = 9  # times as long as reading took, before more is read: requests go first
+ROUND: Final = 30.0  # seconds in which all pages are read once; beyond 500,000 they take longer
 
 
 class _FalseAnswerError(Exception):
@@ -72,17 +83,18 @@ class SelfCheck:
         self._publisher_key = publisher_key
         self._interval = float(state.settings.self_check_interval)
         self._reason: str | None = Reason.NOT_CHECKED
-        self._ended = time.monotonic()
+        self._begun = self._next = time.monotonic()
+        self._due = self._begun + _FIRST  # when the walk under way, or the next, must have ended
         self._last_seen = 0
         self._turn = 0
+        self._asked: Shelf | None = None  # of which every canary was asked for
         self._wait = self._interval
-        self._reading: tuple[Shelf | None, Iterator[tuple[str, int]]] = (None, iter(()))
         self._soon = asyncio.Event()
         state.self_check = self.reason
 
     def reason(self) -> str | None:
-        """Return the word for why the last self-check failed, or None if it passed and is recent."""
-        if time.monotonic() - self._ended > 2 * self._interval + _WHOLE:
+        """Return the word for why the last self-check failed, or None if it passed and the next is not late."""
+        if time.monotonic() > self._due + LATE:
             return Reason.NOT_CHECKED
         return self._reason
 
@@ -94,34 +106,58 @@ class SelfCheck:
         """Check until cancelled."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._soon.wait(), self._wait)
+                await asyncio.wait_for(self._soon.wait(), self._next - time.monotonic())
             self._soon.clear()
             await self.once()
 
+    async def read(self) -> None:
+        """Read all pages, again and again, until cancelled."""
+        while True:
+            began = time.monotonic()
+            await self.read_all()
+            await asyncio.sleep(max(_PAUSE, began + ROUND - time.monotonic()))
+
+    async def read_all(self) -> None:
+        """Read every page of the release once, unless one is damaged or another release is taken up."""
+        shelf = self._state.shelf
+        if shelf is None:
+            return
+        pages = ((kind, number) for kind, table in shelf.tables.items() for number in range(table.buckets))
+        with shelf.held():
+            while shelf is self._state.shelf and (some := list(islice(pages, _READ))):
+                began = time.monotonic()
+                await asyncio.to_thread(self._read, shelf, some)
+                await asyncio.sleep(_REST * (time.monotonic() - began))
+
     async def once(self) -> None:
         """Check now, off the event loop, which has to answer."""
-        self._hear(await asyncio.to_thread(self._outcome))
-        if shelf := self._state.shelf:
-            with shelf.held():
-                await asyncio.to_thread(self._read, shelf)
+        shelf = self._state.shelf
+        patience = _FIRST if self._is_first(shelf) else WALK
+        self._begun = time.monotonic()
+        self._due = self._begun + patience
+        self._hear(await asyncio.to_thread(self._outcome, shelf, patience))
 
     def _hear(self, reason: str | None) -> None:
         # The one place where the service learns that it fails, and that it has recovered.
-        if reason == Reason.MAINTENANCE and self._state.notices.current():
+        window = self._state.notices.current() if reason == Reason.MAINTENANCE else None
+        if window:
             reason = self._reason  # closed, as announced: what was found before still stands
-        before, self._reason, self._ended = self._reason, reason, time.monotonic()
+        before, self._reason = self._reason, reason
         retry = 2 * self._wait if before and before != Reason.NOT_CHECKED else _RETRY
         self._wait = min(retry, self._interval) if reason else self._interval
+        wait = min(self._wait, self._state.notices.seconds_left(window)) if window else self._wait
+        self._next = max(self._begun + wait, time.monotonic() + _PAUSE)
+        self._due = self._next + WALK
         self._state.counts.self_checks["failed" if reason else "passed"] += 1
         if reason and reason != before:
             _LOG.error("the self-check fails: %s", reason)
         elif before and not reason and before != Reason.NOT_CHECKED:
             _LOG.warning("the self-check passes again")
 
-    def _outcome(self) -> str | None:
+    def _outcome(self, shelf: Shelf | None, patience: float) -> str | None:
         try:
             with contextlib.closing(HttpTransport(self._url, connect=_CONNECT, answer=_ANSWER)) as transport:
-                self._walk(transport, Deadline.after(_WHOLE))
+                self._walk(shelf, transport, Deadline.after(patience))
         except (ProtocolError, TransportError) as error:
             return str(error.reason)
         except _FalseAnswerError as error:
@@ -130,7 +166,10 @@ class SelfCheck:
             return Reason.CLIENT_FAULT
         return None
 
-    def _walk(self, transport: Transport, deadline: Deadline) -> None:
+    def _is_first(self, shelf: Shelf | None) -> bool:
+        return self._own and self._state.settings.role is Role.ALL and shelf is not self._asked
+
+    def _walk(self, shelf: Shelf | None, transport: Transport, deadline: Deadline) -> None:
         if self._own and self._state.settings.role is Role.EVALUATOR:
             self._walk_evaluator(transport, deadline)
             return
@@ -139,20 +178,18 @@ class SelfCheck:
             _walk_buckets(manifest, transport, deadline)
             return
         asked = list(_canaries(manifest))
-        if not self._own and asked:  # an element of the ration of whoever lives at this address
-            asked = [asked[self._turn % len(asked)]]
-        for one in asked:
+        enough = math.inf if self._is_first(shelf) else time.monotonic() + _ASKING
+        first = self._turn % max(1, len(asked))
+        for one in (*asked[first:], *asked[:first]):
             self._ask(manifest, one, transport, deadline)
-        self._turn += 1  # what failed is asked again
-
-    def _read(self, shelf: Shelf) -> None:
-        if self._reading[0] is not shelf:
-            self._reading = shelf, iter(())
-        for _ in range(_READ):
-            page = next(self._reading[1], None)
-            if page is None:
-                self._reading = shelf, ((kind, n) for kind, table in shelf.tables.items() for n in range(table.buckets))
+            self._turn += 1  # what failed is asked again
+            # Elsewhere each is an element of the ration of whoever lives at this address.
+            if not self._own or time.monotonic() > enough:
                 return
+        self._asked = shelf
+
+    def _read(self, shelf: Shelf, pages: list[tuple[str, int]]) -> None:
+        for page in pages:
             if shelf.damaged or self._state.page(shelf, *page) is None:
                 return
 
@@ -162,10 +199,11 @@ class SelfCheck:
             manifest = client.accept_manifest(signed, self._publisher_key, now, self._last_seen)
         else:
             manifest = parse(signed[SIGNATURE_LENGTH:])
-            shelf = self._state.shelf_of(str(manifest.release))
-            if shelf is None or shelf.release.signed != signed:
+            if not self._state.serves(signed):
                 raise ProtocolError(Reason.MANIFEST_SIGNATURE)
         self._last_seen = manifest.release
+        if not manifest.has_every_canary:
+            raise _FalseAnswerError(CANARY_MISSING)
         return manifest
 
     def _ask(self, manifest: Manifest, asked: _Asked, transport: Transport, deadline: Deadline) -> None:

@@ -353,8 +353,8 @@ def serve(settings: Settings) -> None:
         async def upkeep() -> list[Coroutine[Any, Any, None]]:
             check = SelfCheck(state, _reached(host, port), publisher_key)
             await check.once()
-            follower = [Follower(state, publisher_key, check.soon).run()] if release else []
-            return [check.run(), Watch(state).stand(), *follower]
+            of_release = [Follower(state, publisher_key, check.soon).run(), check.read()] if release else []
+            return [check.run(), Watch(state).stand(), *of_release]
 
         config = uvicorn.Config(
             app,

@@ -120,8 +120,11 @@ class State:
 
     def shelf_of(self, number: str) -> Shelf | None:
         """Return the current release or one of before, if it has this number and is still served."""
-        served = [self.shelf] if self.shelf else []
-        return next((one for one in (*served, *(shelf for _, shelf in self._retired)) if one.number == number), None)
+        return next((one for one in self._served() if one.number == number), None)
+
+    def serves(self, signed: bytes) -> bool:
+        """Return whether this signed manifest is that of the current release, or of one of before."""
+        return any(one.release.signed == signed for one in self._served())
 
     def page(self, shelf: Shelf, kind: str, number: int) -> bytes | None:
         """Return a page, or None if it is not what was published: then its release must not be used any more."""
@@ -147,9 +150,11 @@ class State:
 
     def close(self) -> None:
         """Close all releases."""
-        for shelf in (self.shelf, *(shelf for _, shelf in self._retired)):
-            if shelf:
-                shelf.release.close()
+        for shelf in self._served():
+            shelf.release.close()
+
+    def _served(self) -> list[Shelf]:
+        return [*([self.shelf] if self.shelf else []), *(shelf for _, shelf in self._retired)]
 
     def checked(self) -> list[str]:
         """Return what `reasons` looked at, in words."""

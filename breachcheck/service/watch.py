@@ -1,4 +1,17 @@
-"""The watch: every few seconds, what is wrong becomes an incident, and what is right again ends one."""
+"""The watch: every second, what is wrong becomes an incident, and what is right again ends one.
+
+How long trouble lasts, at most, before the status page and the feeds tell of it, in seconds:
+
+    44  from one self-check to the next, beginning to beginning (its setting); for the same page of a release 30
+     7  until that self-check has failed (`selfcheck.WALK`)
+     1  in which one that does not end may still (`selfcheck.LATE`)
+     1  until the watch looks
+     5  in which it may come right by itself (GRACE)
+     1  until the watch looks again
+
+59 in all. From the first look on, or at once where no self-check is needed to see it (an expired release, a spent
+ration), `/readyz` and the pages tell that no check can be made.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +22,8 @@ from breachcheck.service.notices import PLAN_TROUBLE
 from breachcheck.service.state import State
 
 DAILY_CAP: Final = "daily_cap"
-GRACE: Final = 10.0  # seconds that trouble lasts before it is an incident: a start, or a hiccup, is none
-_EVERY: Final = 3.0  # seconds
+GRACE: Final = 5.0  # seconds that trouble lasts before it is an incident: a start, or a hiccup, is none
+EVERY: Final = 1.0  # seconds
 
 
 class Watch:
@@ -39,4 +52,4 @@ class Watch:
         """Look, again and again, until cancelled."""
         while True:
             self.look()
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(EVERY)

@@ -63,17 +63,20 @@ class Erasure:
 class Ledger:
     """An open ledger. One process at a time has it: DuckDB locks the file."""
 
-    def __init__(self, path: Path, keys: StewardKeys, parameters: SlowHash) -> None:
-        """Open the ledger at `path`, or begin one there.
+    def __init__(self, path: Path, keys: StewardKeys, parameters: SlowHash | None = None) -> None:
+        """Open the ledger at `path`; or begin one there, if `parameters` are given.
 
         Raises:
-            ReleaseError: `unreadable`, `schema`, or `ledger_keys`: it was begun with other keys or parameters.
+            ReleaseError: `unreadable`, `schema`, `no_ledger`, or `ledger_keys`: it was begun with other keys or
+                parameters.
         """
         self.path = path
         self._keys = keys
         self.public_key = keys.evaluator.pk
         spill = path.with_name(f".{path.name}.spill")
         if not path.exists():
+            if parameters is None:
+                raise ReleaseError("no_ledger", f"{path} is not there")
             begun = [schema.LEDGER_VERSION, keys.service_salt, parameters.name, keys.evaluator.pk]
             try:
                 schema.make(path, schema.LEDGER, "INSERT INTO ledger VALUES (?, ?, ?, ?, 0)", begun)
@@ -92,7 +95,7 @@ class Ledger:
             self._database.close()
             raise schema.failed(path, error) from None
 
-    def _check(self, keys: StewardKeys, parameters: SlowHash) -> None:
+    def _check(self, keys: StewardKeys, parameters: SlowHash | None) -> None:
         [(version,)] = self._database.execute("SELECT schema_version FROM ledger").fetchall()
         if version != schema.LEDGER_VERSION:
             raise ReleaseError(
@@ -103,7 +106,7 @@ class Ledger:
         ).fetchall()
         if (salt, public_key) != (keys.service_salt, keys.evaluator.pk):
             raise ReleaseError("ledger_keys", "the ledger was begun with other keys")
-        if name != parameters.name:
+        if parameters and name != parameters.name:
             raise ReleaseError("ledger_keys", f"the ledger was begun with the parameters {name!r}")
 
     def runs(self) -> list[Past]:

@@ -35,8 +35,7 @@ def verify(release: Release, k_members: int = K_MEMBERS, k_population: int = K_P
             _check_order(release.page(table.kind, number)[: table.layout.entries_length], table.kind, number)
     for dataset in manifest.datasets:
         _check_counts(dataset)
-    wanted = {(kind, dataset.name) for dataset in manifest.datasets if dataset.fields for kind in dataset.kinds}
-    if wanted != {(one.kind, one.dataset) for one in manifest.canaries}:
+    if not manifest.has_every_canary:
         raise ReleaseError("mismatch", "there is not one canary for each kind and dataset")
     return sum(table.layout.buckets for table in manifest.kinds)
 

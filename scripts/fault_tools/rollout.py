@@ -53,7 +53,7 @@ def _next_epoch(plan: Plan, world: World, more: World) -> World:
     epoch = World(plan.folder / "epoch")
     epoch.root.mkdir()
     command("keys", "rotate", "--keys", world.keys, "--new", epoch.keys)
-    epoch.ingest(world.leak)
+    command(*epoch.ingest_words(world.leak), "--follows", world.releases)
     epoch.ingest(more.leak, dataset="second")
     return epoch
 
