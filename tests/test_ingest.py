@@ -29,6 +29,7 @@ from breachcheck.ingest.mapping import About, Mapping, read_about, read_mapping
 from breachcheck.ingest.pipeline import Job, Report, ingest
 from breachcheck.ingest.publish import Policy
 from breachcheck.ingest.reduce import Evaluate, Numbered, Shroud
+from breachcheck.ingest.report import summarize, told
 from breachcheck.ingest.sources import delimited
 from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.open import chunks
@@ -293,6 +294,10 @@ def test_what_stands_around_the_employees_of_a_return_is_nobodys_and_not_held_ag
     assert set(report.dataset.fields) == {"Social security numbers", "Names", "Employers", "Earnings"}
     assert (report.dataset.rows_accepted, report.dataset.rows_rejected) == (1, {"other_record": 5})
     assert report.dataset.identifiers_rejected == {}
+    [public] = report.manifest.datasets  # to whom it would say that five lines about people could not be read
+    assert (public.rows_read, public.rows_accepted, public.rows_rejected) == (1, 1, {})
+    rows = summarize(report).rows
+    assert (rows.read.low, rows.rejected, rows.others) == (1, {}, told(5))
 
 
 def test_rejected_rows_are_written_with_file_number_and_reason_alone(tmp_path: Path) -> None:
@@ -346,8 +351,8 @@ def test_a_second_dataset_joins_the_first_in_the_next_release(tmp_path: Path) ->
     report = _ingest(tmp_path, second, dataset="two")
     assert report.manifest.release == 2
     assert [dataset.name for dataset in report.manifest.datasets] == ["one", "two"]
-    # one person in two datasets, and a canary of each
-    assert report.manifest.table("social_security").entries_per_bucket == 4  # type: ignore[union-attr]
+    # one person in two datasets would be two: as many as for ten, and a canary of each
+    assert report.manifest.table("social_security").entries_per_bucket == 12  # type: ignore[union-attr]
     assert report.manifest.table("social_security").members_min == 1  # type: ignore[union-attr]
 
 

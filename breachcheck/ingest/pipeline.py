@@ -28,6 +28,7 @@ from breachcheck.ingest.completeness import other_rules, refuse_behind, refuse_f
 from breachcheck.ingest.engine import Engine
 from breachcheck.ingest.mapping import About
 from breachcheck.ingest.mapping import Mapping as Rules
+from breachcheck.ingest.plan import OTHER_RECORD
 from breachcheck.ingest.reduce import Counts, Evaluate, Numbered, Shroud, Told, unshroud
 from breachcheck.ingest.sources.open import chunks, digest
 from breachcheck.keys import StewardKeys
@@ -74,7 +75,8 @@ class Job:
 class Report:
     """What came of it: counts, never content.
 
-    `skipped` files were in the ledger already. `identifiers` counts by kind those of this run. Of all that the ledger
+    `dataset` counts all lines, also those of another sort, of which the manifest says nothing. `skipped` files were in
+    the ledger already. `identifiers` counts by kind those of this run. Of all that the ledger
     holds, `fields` counts the identifiers of the dataset by field mask, and `members` those of each kind, by bucket.
     `seconds` are those of each stage in this process: a run that was `resumed` took more. `unfinished` names
     the files that other runs left when they were killed.
@@ -166,7 +168,7 @@ def ingest(
     people = ledger.gather()
     laps.end("people")
     manifest = publish.publish(ledger, keys, parameters, releases, policy, now, sample, watch)
-    dataset = next(one for one in manifest.datasets if one.name == job.dataset)
+    dataset = next(one for one in ledger.datasets() if one.name == job.dataset)
     laps.end("publish")
     members = {table.kind: ledger.members(table.kind, table.prefix_bits) for table in manifest.kinds}
     fields = ledger.fields(job.dataset)
@@ -216,7 +218,7 @@ def _refuse_useless(job: Job, counts: Counts) -> None:
     if not counts.rows_accepted:
         raise InputError("no_identifier", f"no row has an identifier that can be read; {told}")
     # Lines of another sort have a mapping that says so: a return of two employees has five lines around them.
-    if rejected - counts.rows_rejected["other_record"] > counts.rows_accepted and not job.accept_rejects:
+    if rejected - counts.rows_rejected[OTHER_RECORD] > counts.rows_accepted and not job.accept_rejects:
         raise InputError("rejects", f"{told}. Correct the mapping, or take the rest by --accept-rejects")
 
 
