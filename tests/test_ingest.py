@@ -119,6 +119,27 @@ def test_rows_reconcile_and_each_identifier_is_evaluated_once(world: World) -> N
     assert held == expected
 
 
+class _Writing(_Inline):
+    """Somebody writes to the file while it is read."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.file = file
+
+    def map(self, task: Callable[[Any], Any], batches: Iterable[Any]) -> Iterator[Any]:
+        for done in super().map(task, batches):
+            with self.file.open("a", encoding="utf-8") as file:
+                file.write("1;202501;123456780;;;26;;\n")
+            yield done
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_taken_for_what_it_was(tmp_path: Path) -> None:
+    leak = _leak(tmp_path / "leak.csv", "1;202501;123456789;;;26;;")
+    with pytest.raises(InputError, match="was written to while it was read"):
+        _ingest(tmp_path, leak, engine=_Writing(leak))
+    assert _ingest(tmp_path, leak).dataset.rows_read == 2
+
+
 def test_fields_of_all_rows_of_an_identifier_are_merged(tmp_path: Path) -> None:
     leak = _leak(
         tmp_path / "leak.csv",

@@ -123,6 +123,7 @@ def ingest(
         if not policy.shrink:
             refuse_behind(previous, ledger)
     # Not a bare digest: that of a leaked file would say, to whoever has the file, that the ledger was made from it.
+    versions = {path: _version(path) for path in job.files}
     given = {keys.keyed("source", digest(path)): path for path in job.files}
     runs = [past for past in ledger.runs() if past.dataset.name == job.dataset]
     as_now = [past for past in runs if past.mapping == job.mapping.digest and not other_rules(past)]
@@ -149,7 +150,8 @@ def ingest(
         resumed = run.reading is not None or run.dataset is not None
         try:
             # In the order of their digests: the same wherever the shell put them, so that reading can go on.
-            read = run.dataset or _read(job, [fresh[source] for source in sorted(fresh)], run, run_key, engine, watch)
+            files = {fresh[source]: versions[fresh[source]] for source in sorted(fresh)}
+            read = run.dataset or _read(job, files, run, run_key, engine, watch)
             laps.end("read")
         except InputError:
             run.discard()
@@ -222,7 +224,18 @@ def _refuse_useless(job: Job, counts: Counts) -> None:
         raise InputError("rejects", f"{told}. Correct the mapping, or take the rest by --accept-rejects")
 
 
-def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Engine, watch: Watch) -> Dataset:
+_Version = tuple[int, int, int]  # of a file: another one after it was written to, or another file took its place
+
+
+def _version(path: Path) -> _Version:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _read(
+    job: Job, versions: Mapping[Path, _Version], run: Run, run_key: bytes, engine: Engine, watch: Watch
+) -> Dataset:
+    files = list(versions)
     state = json.loads(run.reading or '{"file": 0, "chunks": 0, "rows": 0, "counts": null}')
     counts = Counts.restored(state["counts"]) if state["counts"] else Counts()
     total = sum(path.stat().st_size for path in files)
@@ -256,6 +269,9 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
         keep()
     if counts.rows_read != counts.rows_accepted + counts.rows_rejected.total():
         raise InputError("reconcile", "the rows accepted and rejected are not the rows read")
+    if changed := [path.name for path, version in versions.items() if _version(path) != version]:
+        # The ledger would take the rows of one file for those of the other, and skip it when it is given.
+        raise InputError("source", f"{changed[0]} was written to while it was read: give it again")
     _refuse_useless(job, counts)
     dataset = _describe(job, counts)
     run.merge(dataset)
