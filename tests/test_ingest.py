@@ -140,6 +140,13 @@ def test_a_file_that_changes_while_it_is_read_is_not_taken_for_what_it_was(tmp_p
     assert _ingest(tmp_path, leak).dataset.rows_read == 2
 
 
+def test_a_file_whose_name_is_no_text_is_read_and_its_rejects_name_it(tmp_path: Path) -> None:
+    leak = _leak(tmp_path / os.fsdecode(b"d\xe9.csv"), "1;202501;123456789;;;26;;", "broken")
+    report = _ingest(tmp_path, leak, rejects=tmp_path / "rejects.csv")
+    assert report.dataset.rows_rejected == {"columns": 1}
+    assert (tmp_path / "rejects.csv").read_text("utf-8").splitlines()[1:] == ["d\\udce9.csv,2,columns"]
+
+
 def test_fields_of_all_rows_of_an_identifier_are_merged(tmp_path: Path) -> None:
     leak = _leak(
         tmp_path / "leak.csv",

@@ -6,6 +6,7 @@ import csv
 import datetime
 import gzip
 import io
+import os
 import pickle
 import random
 import re
@@ -289,6 +290,12 @@ def test_a_file_is_cut_in_the_same_places_each_time(tmp_path: Path) -> None:
     assert list(chunks(path, mapping())) == found
     assert [chunk.offset for chunk in found] == sorted(chunk.offset for chunk in found)
     assert found[-1].offset == path.stat().st_size
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="pipes and devices are not read"):
+        list(chunks(tmp_path / "pipe", mapping()))
 
 
 def test_nothing_of_a_row_can_be_printed(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import random
-import stat
 import time
 from array import array
 from collections import deque
@@ -30,7 +29,7 @@ from breachcheck.ingest.mapping import About
 from breachcheck.ingest.mapping import Mapping as Rules
 from breachcheck.ingest.plan import OTHER_RECORD
 from breachcheck.ingest.reduce import Counts, Evaluate, Numbered, Shroud, Told, unshroud
-from breachcheck.ingest.sources.open import chunks, digest
+from breachcheck.ingest.sources.open import chunks, digest, refuse_pipe
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol.encoding import encode, hkdf_expand
 from breachcheck.protocol.identifier import KINDS
@@ -205,9 +204,7 @@ class _Laps:
 
 def _refuse_before_reading(job: Job, asked: Dataset, ledger: Ledger) -> None:
     for path in job.files:
-        mode = path.stat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # it could be read once, and is read twice
-            raise InputError("source", f"{path} is not a file: pipes and devices are not read")
+        refuse_pipe(path)
     described = sum(len(one.model_dump_json().encode()) for one in (asked, *ledger.datasets()))
     if described > MOST_DESCRIBED:
         raise InputError("about", f"what is said of all datasets is longer than {MOST_DESCRIBED:,} octets")
@@ -309,6 +306,7 @@ def _chunks(
     behind = sum(path.stat().st_size for path in files[: first.file])
     number = 0
     for file, path in enumerate(files[first.file :], first.file):
+        shown = path.name.encode("utf-8", "backslashreplace").decode()  # a name need not be UTF-8
         try:
             found = chunks(path, mapping)
             done = first.chunks if file == first.file else 0
@@ -320,7 +318,7 @@ def _chunks(
             for count, chunk in enumerate(found, done + 1):
                 rows += chunk.count
                 places.append(_Place(file, count, rows, behind))
-                yield Numbered(number, "/".join(filter(None, (path.name, chunk.part))), chunk, tuple(told))
+                yield Numbered(number, "/".join(filter(None, (shown, chunk.part))), chunk, tuple(told))
                 number += 1
         except UnicodeError:
             raise InputError("encoding", f"{path.name} is not in the encoding that the mapping says") from None
