@@ -246,6 +246,8 @@ def print_report(report: Summary) -> None:
     rows.add_row("accepted", str(report.rows.accepted))
     for reason, count in report.rows.rejected.items():
         rows.add_row(f"rejected: {reason}", str(count))
+    if report.rows.others.high:
+        rows.add_row("beside them: lines of another sort", str(report.rows.others))
     for kind, reasons in report.refused.items():
         for reason, count in reasons.items():
             rows.add_row(f"{kind} rejected: {reason}", str(count))
@@ -310,7 +312,7 @@ def _table(first: str, *counts: str) -> Table:
 
 def print_tally(counted: Tally) -> None:
     """Print what stands in the columns of some files: small counts as such only, and never a value."""
-    from breachcheck.ingest.tally import coarse
+    from breachcheck.ingest.report import told, total
 
     table = Table("column", "is", "cells", "absent", "passed", "refused", box=None, pad_edge=False)
     for column in counted.columns.values():
@@ -325,9 +327,11 @@ def print_tally(counted: Tally) -> None:
         )
     RESULTS.print(table)
     RESULTS.print()
-    RESULTS.print(f"rows: {coarse(counted.rows)}")
-    for reason, count in sorted(counted.rejected.items()):
-        RESULTS.print(f"rows rejected: {reason}: {coarse(count)}")
+    rejected = {reason: told(count) for reason, count in sorted(counted.rejected.items())}
+    accepted = told(counted.rows - counted.rejected.total())  # the cells of a column
+    RESULTS.print(f"rows: {total([accepted, *rejected.values()])}")
+    for reason, shown in rejected.items():
+        RESULTS.print(f"rows rejected: {reason}: {shown}")
 
 
 def print_erasure(done: Erasure, total: int) -> None:

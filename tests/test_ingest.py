@@ -29,6 +29,7 @@ from breachcheck.ingest.mapping import About, Mapping, read_about, read_mapping
 from breachcheck.ingest.pipeline import Job, Report, ingest
 from breachcheck.ingest.publish import Policy
 from breachcheck.ingest.reduce import Evaluate, Numbered, Shroud
+from breachcheck.ingest.report import summarize, told
 from breachcheck.ingest.sources import delimited
 from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.open import chunks
@@ -116,6 +117,34 @@ def test_rows_reconcile_and_each_identifier_is_evaluated_once(world: World) -> N
     with duckdb.connect(world.keys / FILE, read_only=True) as database:
         held = dict(database.execute("SELECT kind, count(DISTINCT output) FROM exposure GROUP BY kind").fetchall())
     assert held == expected
+
+
+class _Writing(_Inline):
+    """Somebody writes to the file while it is read."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.file = file
+
+    def map(self, task: Callable[[Any], Any], batches: Iterable[Any]) -> Iterator[Any]:
+        for done in super().map(task, batches):
+            with self.file.open("a", encoding="utf-8") as file:
+                file.write("1;202501;123456780;;;26;;\n")
+            yield done
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_taken_for_what_it_was(tmp_path: Path) -> None:
+    leak = _leak(tmp_path / "leak.csv", "1;202501;123456789;;;26;;")
+    with pytest.raises(InputError, match="was written to while it was read"):
+        _ingest(tmp_path, leak, engine=_Writing(leak))
+    assert _ingest(tmp_path, leak).dataset.rows_read == 2
+
+
+def test_a_file_whose_name_is_no_text_is_read_and_its_rejects_name_it(tmp_path: Path) -> None:
+    leak = _leak(tmp_path / os.fsdecode(b"d\xe9.csv"), "1;202501;123456789;;;26;;", "broken")
+    report = _ingest(tmp_path, leak, rejects=tmp_path / "rejects.csv")
+    assert report.dataset.rows_rejected == {"columns": 1}
+    assert (tmp_path / "rejects.csv").read_text("utf-8").splitlines()[1:] == ["d\\udce9.csv,2,columns"]
 
 
 def test_fields_of_all_rows_of_an_identifier_are_merged(tmp_path: Path) -> None:
@@ -293,6 +322,10 @@ def test_what_stands_around_the_employees_of_a_return_is_nobodys_and_not_held_ag
     assert set(report.dataset.fields) == {"Social security numbers", "Names", "Employers", "Earnings"}
     assert (report.dataset.rows_accepted, report.dataset.rows_rejected) == (1, {"other_record": 5})
     assert report.dataset.identifiers_rejected == {}
+    [public] = report.manifest.datasets  # to whom it would say that five lines about people could not be read
+    assert (public.rows_read, public.rows_accepted, public.rows_rejected) == (1, 1, {})
+    rows = summarize(report).rows
+    assert (rows.read.low, rows.rejected, rows.others) == (1, {}, told(5))
 
 
 def test_rejected_rows_are_written_with_file_number_and_reason_alone(tmp_path: Path) -> None:
@@ -346,8 +379,8 @@ def test_a_second_dataset_joins_the_first_in_the_next_release(tmp_path: Path) ->
     report = _ingest(tmp_path, second, dataset="two")
     assert report.manifest.release == 2
     assert [dataset.name for dataset in report.manifest.datasets] == ["one", "two"]
-    # one person in two datasets, and a canary of each
-    assert report.manifest.table("social_security").entries_per_bucket == 4  # type: ignore[union-attr]
+    # one person in two datasets would be two: as many as for ten, and a canary of each
+    assert report.manifest.table("social_security").entries_per_bucket == 12  # type: ignore[union-attr]
     assert report.manifest.table("social_security").members_min == 1  # type: ignore[union-attr]
 
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from breachcheck import keys as key_room
 from breachcheck.errors import ReleaseError
+from breachcheck.exposure import DataClass, mask_of
 from breachcheck.ingest import completeness, pipeline, publish
 from breachcheck.ingest.reduce import unshroud
 from breachcheck.protocol import oprf
@@ -24,6 +25,7 @@ from breachcheck.protocol.encoding import encode, hkdf_expand
 from breachcheck.protocol.identifier import KINDS, Kind, identify
 from breachcheck.protocol.parameters import TESTING_ONLY
 from breachcheck.protocol.slow_hash import slow_hash
+from breachcheck.store import people as people_room
 from breachcheck.store.ledger import FILE, Ledger
 from tests.steward import DiedError, ingest_small, leak
 
@@ -67,6 +69,34 @@ def test_rules_of_a_kind_that_is_not_in_the_ledger_may_change(tmp_path: Path, mo
     ingest_small(tmp_path, leak(tmp_path / "a.csv", ONE), mapping=str(_narrow(tmp_path)))
     _other(monkeypatch, "email")
     assert ingest_small(tmp_path, leak(tmp_path / "a.csv", ONE), mapping=str(_narrow(tmp_path))).skipped == 1
+
+
+@pytest.mark.parametrize(
+    ("length", "rounds", "people"),
+    [(400, 64, (1, 0)), (people_room.MAX_CROWD // 2 + 1, 64, (0, 1)), (100, 1, None)],
+    ids=["one person", "too large", "not settled"],
+)
+def test_a_chain_of_rows_is_one_person_or_is_cut(
+    length: int, rounds: int, people: tuple[int, int] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people_room, "_ROUNDS", rounds)
+    rows = [
+        f"1;202501;{100000000 + at};{'Test' * (at == 0)};AB{10000 + at + more};26;{'4000' * (at == length - 1)};"
+        for at in range(length)
+        for more in (0, 1)
+    ]
+    report = ingest_small(tmp_path, leak(tmp_path / "a.csv", *rows))
+    whole = mask_of(map(DataClass, report.dataset.fields))
+    if people == (1, 0):
+        assert report.fields == {whole: 2 * length + 1}
+    else:  # each shows its own rows alone
+        names, earnings = DataClass.NAMES.bit, DataClass.EARNINGS.bit
+        assert {mask: count for mask, count in report.fields.items() if mask & (names | earnings)} == {
+            whole & ~names: 3,
+            whole & ~earnings: 3,
+        }
+        assert (report.people.people, report.people.shared) == (0, 2 * length + 1)
+    assert people in (None, (report.people.people, report.people.crowds))
 
 
 def _narrow(root: Path) -> Path:

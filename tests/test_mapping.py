@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,10 +25,13 @@ from breachcheck.ingest import preview
 from breachcheck.ingest.mapping import Column, Mapping, read_mapping
 from breachcheck.ingest.plan import folded
 from breachcheck.ingest.propose import propose
+from breachcheck.ingest.reduce import _absent
 from breachcheck.ingest.sources.open import chunks
 from breachcheck.ingest.tally import ColumnTally, Tally, tally
 from breachcheck.protocol.identifier import KINDS, RULE_FILES
 from breachcheck.synth import generate
+from tests.steward import ingest_small
+from tests.steward import leak as leak_of
 from tests.world import run
 
 PHONE_COLUMN = '[[column]]\nheader = "tel"\nkind = "phone"\n'
@@ -428,6 +432,50 @@ def test_cells_are_counted_by_what_becomes_of_them(tmp_path: Path) -> None:
 )
 def test_small_counts_are_told_as_small_and_cannot_be_worked_out(column: ColumnTally, told: object) -> None:
     assert column.told() == told
+
+
+_NOTHING = (
+    *(
+        "",
+        " ",
+        "\0",
+        "NULL",
+        "néant",
+        "ne\u0301ant",
+        "NE\u0301ANT",
+        "لا شيء",
+        "لا\u00a0شيء",
+        "\u202bلا شيء\u202c",
+        "Ｎ/Ａ",
+    ),
+    *("-", "\u200f-", "—", "\u200b", "\ufeff", "#N/A", "#REF!", "#DIV/0!", "(null)", "\\N"),
+)
+_ZERO = (
+    *("0", "0,00", "0.00", "٠", "۰٫۰۰", "0 DH", "0,00 MAD", "DH 0.00", "0 د.م.", "0.00 €", "0 dirham", "0\u202f000,00"),
+    *("-0", "−0", "0-", "(0)", "0,000.00", "0'000", "0e0", "0.0E+00"),
+)
+_SOMETHING = ("5000", "0,01", "1 DH", "O", "٠٫٥", "0 DH 10", "-10", "٥", "00 1", "1e0", "DH", "néanmoins", "0612345678")
+
+
+@pytest.mark.parametrize(("header", "nothing"), [("N_Salaire_Reel", (*_NOTHING, *_ZERO)), ("L_Nom_Prenom", _NOTHING)])
+def test_what_says_nothing_is_no_presence_however_it_is_written(header: str, nothing: Sequence[str]) -> None:
+    mapping = read_mapping("cnss")
+    headers = [column.header[0] for column in mapping.column]
+    plan = mapping.plan(headers)
+    [cell] = [cell for cell in plan.cells if cell.indexes == (headers.index(header),)]
+    for texts in (nothing, _SOMETHING):
+        assert [not list(cell.values(text)) for text in texts] == [texts is nothing] * len(texts)
+        assert _absent(pa.array(texts), cell).to_pylist() == [texts is nothing] * len(texts)
+
+
+def test_an_identifiers_column_without_a_value_is_no_presence(tmp_path: Path) -> None:
+    file = leak_of(
+        tmp_path / "leak.csv",
+        *(f"1;202501;{100000001 + at};;;26;0 DH;{text}" for at, text in enumerate(("\u200f-", "ne\u0301ant"))),
+    )
+    report = ingest_small(tmp_path, file)
+    assert report.dataset.fields == ("Social security numbers", "Employers")
+    assert report.dataset.identifiers_rejected == {}
 
 
 def test_the_counts_of_a_leak_come_to_its_rows(leak: Path) -> None:

@@ -121,6 +121,27 @@ def test_people_are_counted_by_field(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("few", [3, 7])
+def test_a_few_identifiers_of_one_kind_are_counted_nowhere(few: int, tmp_path: Path) -> None:
+    header = "N_Num_Affilie;L_Periode;N_Num_Assure;L_Nom_Prenom;L_Num_CIN;L_Email;N_Jours_Declares;N_Salaire_Reel"
+    rows = [
+        f";202501;{100000001 + one};Test;AB{10000 + one};{f'p{one}@example.ma' if one < few else ''};26;4000"
+        for one in range(40)
+    ]
+    world = World(tmp_path)
+    world.leak.write_text("\n".join([header, *rows, *["broken"] * few]) + "\n", "utf-8")
+    run("keys", "init", "--keys", world.keys)
+    summary = json.loads(run(*world.ingest_words(), "--json", "--quiet").stdout)
+    # 40 and 40 are told of the other kinds
+    assert summary["with_identifiers"] == {"from": 81, "to": 89}
+    assert {field["name"]: field["identifiers"] for field in summary["fields"]}["Names"] == {"from": 81, "to": 89}
+    assert {kind["name"]: kind["entries"] for kind in summary["kinds"]}["email"] == 11
+    shown = run("release", "show", "--releases", world.releases).stdout.splitlines()
+    assert [line.split()[2:4] for line in shown if line.startswith("email")] == [["11", "1"]]
+    counted = run("mapping", "check", world.leak, "--mapping", "cnss").stdout
+    assert "rows: 41 to 49\nrows rejected: columns: <10\n" in counted
+
+
 def test_progress_is_told_to_machines_line_by_line(
     reported: tuple[World, dict[str, Any], str, list[dict[str, Any]]],
 ) -> None:

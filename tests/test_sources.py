@@ -6,12 +6,14 @@ import csv
 import datetime
 import gzip
 import io
+import os
 import pickle
 import random
 import re
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,7 +31,8 @@ from pydantic import ValidationError
 
 from breachcheck.errors import InputError
 from breachcheck.ingest.mapping import Mapping, read_mapping
-from breachcheck.ingest.sources import delimited, records, stream, text
+from breachcheck.ingest.sources import attestation, delimited, records, stream, text
+from breachcheck.ingest.sources import parquet as columnar
 from breachcheck.ingest.sources.chunk import Chunk
 from breachcheck.ingest.sources.open import chunks, digest, expand
 
@@ -287,6 +290,12 @@ def test_a_file_is_cut_in_the_same_places_each_time(tmp_path: Path) -> None:
     assert list(chunks(path, mapping())) == found
     assert [chunk.offset for chunk in found] == sorted(chunk.offset for chunk in found)
     assert found[-1].offset == path.stat().st_size
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="pipes and devices are not read"):
+        list(chunks(tmp_path / "pipe", mapping()))
 
 
 def test_nothing_of_a_row_can_be_printed(tmp_path: Path) -> None:
@@ -598,8 +607,8 @@ def test_workbooks_that_are_broken_or_too_large_are_refused(read: Any, rows: str
 # --- PDF --------------------------------------------------------------------------------------------------------------
 
 
-def pdf(*pages: list[str]) -> bytes:
-    """Return a PDF of pages of lines of text."""
+def pdf(*pages: list[str] | bytes) -> bytes:
+    """Return a PDF of pages of lines of text, or of a deflated stream."""
     kids = " ".join(f"{4 + 2 * index} 0 R" for index in range(len(pages)))
     objects = [
         "<</Type/Catalog/Pages 2 0 R>>",
@@ -607,12 +616,15 @@ def pdf(*pages: list[str]) -> bytes:
         "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>",
     ]
     for index, lines in enumerate(pages):
-        text = "".join(f"({line}) Tj T* " for line in lines)
-        content = f"BT /F 12 Tf 14 TL 50 800 Td {text}ET"
+        if isinstance(lines, bytes):
+            content, packed = f"{lines.hex()}>", "/Filter[/ASCIIHexDecode/FlateDecode]"
+        else:
+            text = "".join(f"({line}) Tj T* " for line in lines)
+            content, packed = f"BT /F 12 Tf 14 TL 50 800 Td {text}ET", ""
         objects += [
             f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents {5 + 2 * index} 0 R"
             "/Resources<</Font<</F 3 0 R>>>>>>",
-            f"<</Length {len(content)}>>\nstream\n{content}\nendstream",
+            f"<</Length {len(content)}{packed}>>\nstream\n{content}\nendstream",
         ]
     out = b"%PDF-1.4\n"
     places = []
@@ -747,6 +759,30 @@ def test_a_packed_file_that_has_to_be_held_is_bounded(read: Any, monkeypatch: py
     monkeypatch.setattr(stream, "MAX_HELD", 100)
     with pytest.raises(InputError, match="unpacks_too_far"):
         read(octets, "cin", "name")
+
+
+@pytest.mark.parametrize("kept_so", [True, False])
+def test_a_value_that_parquet_says_many_times_is_bounded(
+    kept_so: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, path = 5000, tmp_path / "bomb.parquet"
+    name = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["A" * 100_000]))
+    parquet.write_table(pa.table({"cin": ["AB1"] * rows, "name": name}), path, compression="zstd", store_schema=kept_so)
+    assert path.stat().st_size < 10_000
+    monkeypatch.setattr(columnar, "MAX_DECODED", 64 << 20)
+    with pytest.raises(InputError, match="unpacks_too_far"):
+        every_row(list(chunks(path, mapping("cin", "name"))))
+
+
+def test_a_page_of_a_pdf_that_unpacks_too_far_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "attestation.pdf"
+    monkeypatch.setattr(attestation, "MAX_HELD", 64 << 20)
+    content = b"BT /F 12 Tf 50 800 Td (CIN : AB3) Tj ET "
+    for spaces, faults in ((1 << 20, {}), (256 << 20, {2: "syntax"})):
+        path.write_bytes(pdf(["CIN : AB1"], zlib.compress(content + b" " * spaces), ["CIN : AB2"]))
+        accepted, rejected = every_row(list(chunks(path, pdf_mapping())))
+        assert rejected == faults
+        assert [row[0] for row in accepted] == ["AB1", *([] if faults else ["AB3"]), "AB2"]
 
 
 # --- Damage -----------------------------------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from breachcheck.errors import ReleaseError
+from breachcheck.ingest.plan import OTHER_RECORD
 from breachcheck.protocol.identifier import KINDS
-from breachcheck.protocol.manifest import Manifest
+from breachcheck.protocol.manifest import Dataset, Manifest
 from breachcheck.store.ledger import Ledger
 from breachcheck.store.run import Past
 
@@ -42,6 +43,13 @@ def refuse_forgetful(previous: Manifest, ledger: Ledger) -> None:
         )
 
 
+def of_people(dataset: Dataset) -> Dataset:
+    """Return a dataset as the public is told of it: a line about no person is none that could not be read."""
+    rejected = dict(dataset.rows_rejected)
+    others = rejected.pop(OTHER_RECORD, 0)
+    return dataset.model_copy(update={"rows_read": dataset.rows_read - others, "rows_rejected": rejected})
+
+
 def other_rules(past: Past) -> list[str]:
     """Return the kinds of which the identifiers of a run were made under other rules than this program's."""
     return sorted(kind for kind, digest in past.rules.items() if kind not in KINDS or KINDS[kind].digest != digest)
@@ -65,9 +73,9 @@ def refuse_other_rules(runs: Iterable[Past]) -> None:
 def _lost(previous: Manifest, ledger: Ledger) -> Iterator[str]:
     if ledger.public_key == previous.public_key and ledger.released < previous.release:
         yield f"its last release is {ledger.released}"
-    held = {dataset.name: dataset for dataset in ledger.datasets()}
+    held = {dataset.name: dataset for dataset in map(of_people, ledger.datasets())}
     replaced = ledger.replaced_since(previous.release)
-    for before in previous.datasets:
+    for before in map(of_people, previous.datasets):  # an earlier version counted all lines
         if before.name in replaced:
             continue
         now = held.get(before.name)

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import random
-import stat
 import time
 from array import array
 from collections import deque
@@ -28,8 +27,9 @@ from breachcheck.ingest.completeness import other_rules, refuse_other_rules
 from breachcheck.ingest.engine import Engine
 from breachcheck.ingest.mapping import About
 from breachcheck.ingest.mapping import Mapping as Rules
+from breachcheck.ingest.plan import OTHER_RECORD
 from breachcheck.ingest.reduce import Counts, Evaluate, Numbered, Shroud, Told, unshroud
-from breachcheck.ingest.sources.open import chunks, digest
+from breachcheck.ingest.sources.open import chunks, digest, refuse_pipe
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol.encoding import encode, hkdf_expand
 from breachcheck.protocol.identifier import KINDS
@@ -74,7 +74,8 @@ class Job:
 class Report:
     """What came of it: counts, never content.
 
-    `skipped` files were in the ledger already. `identifiers` counts by kind those of this run. Of all that the ledger
+    `dataset` counts all lines, also those of another sort, of which the manifest says nothing. `skipped` files were in
+    the ledger already. `identifiers` counts by kind those of this run. Of all that the ledger
     holds, `fields` counts the identifiers of the dataset by field mask, and `members` those of each kind, by bucket.
     `seconds` are those of each stage in this process: a run that was `resumed` took more. `unfinished` names
     the files that other runs left when they were killed.
@@ -118,6 +119,7 @@ def ingest(
     previous = publish.read_previous(releases, keys)
     publish.refuse_less(previous, ledger, keys, policy)
     # Not a bare digest: that of a leaked file would say, to whoever has the file, that the ledger was made from it.
+    versions = {path: _version(path) for path in job.files}
     given = {keys.keyed("source", digest(path)): path for path in job.files}
     runs = [past for past in ledger.runs() if past.dataset.name == job.dataset]
     as_now = [past for past in runs if past.mapping == job.mapping.digest and not other_rules(past)]
@@ -144,7 +146,8 @@ def ingest(
         resumed = run.reading is not None or run.dataset is not None
         try:
             # In the order of their digests: the same wherever the shell put them, so that reading can go on.
-            read = run.dataset or _read(job, [fresh[source] for source in sorted(fresh)], run, run_key, engine, watch)
+            files = {fresh[source]: versions[fresh[source]] for source in sorted(fresh)}
+            read = run.dataset or _read(job, files, run, run_key, engine, watch)
             laps.end("read")
         except InputError:
             run.discard()
@@ -163,7 +166,7 @@ def ingest(
     people = ledger.gather()
     laps.end("people")
     manifest = publish.publish(ledger, keys, parameters, releases, policy, now, sample, watch)
-    dataset = next(one for one in manifest.datasets if one.name == job.dataset)
+    dataset = next(one for one in ledger.datasets() if one.name == job.dataset)
     laps.end("publish")
     members = {table.kind: ledger.members(table.kind, table.prefix_bits) for table in manifest.kinds}
     fields = ledger.fields(job.dataset)
@@ -198,9 +201,7 @@ class _Laps:
 
 def _refuse_before_reading(job: Job, asked: Dataset, ledger: Ledger) -> None:
     for path in job.files:
-        mode = path.stat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # it could be read once, and is read twice
-            raise InputError("source", f"{path} is not a file: pipes and devices are not read")
+        refuse_pipe(path)
     described = sum(len(one.model_dump_json().encode()) for one in (asked, *ledger.datasets()))
     if described > MOST_DESCRIBED:
         raise InputError("about", f"what is said of all datasets is longer than {MOST_DESCRIBED:,} octets")
@@ -213,11 +214,22 @@ def _refuse_useless(job: Job, counts: Counts) -> None:
     if not counts.rows_accepted:
         raise InputError("no_identifier", f"no row has an identifier that can be read; {told}")
     # Lines of another sort have a mapping that says so: a return of two employees has five lines around them.
-    if rejected - counts.rows_rejected["other_record"] > counts.rows_accepted and not job.accept_rejects:
+    if rejected - counts.rows_rejected[OTHER_RECORD] > counts.rows_accepted and not job.accept_rejects:
         raise InputError("rejects", f"{told}. Correct the mapping, or take the rest by --accept-rejects")
 
 
-def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Engine, watch: Watch) -> Dataset:
+_Version = tuple[int, int, int]  # of a file: another one after it was written to, or another file took its place
+
+
+def _version(path: Path) -> _Version:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _read(
+    job: Job, versions: Mapping[Path, _Version], run: Run, run_key: bytes, engine: Engine, watch: Watch
+) -> Dataset:
+    files = list(versions)
     state = json.loads(run.reading or '{"file": 0, "chunks": 0, "rows": 0, "counts": null}')
     counts = Counts.restored(state["counts"]) if state["counts"] else Counts()
     total = sum(path.stat().st_size for path in files)
@@ -251,6 +263,9 @@ def _read(job: Job, files: Sequence[Path], run: Run, run_key: bytes, engine: Eng
         keep()
     if counts.rows_read != counts.rows_accepted + counts.rows_rejected.total():
         raise InputError("reconcile", "the rows accepted and rejected are not the rows read")
+    if changed := [path.name for path, version in versions.items() if _version(path) != version]:
+        # The ledger would take the rows of one file for those of the other, and skip it when it is given.
+        raise InputError("source", f"{changed[0]} was written to while it was read: give it again")
     _refuse_useless(job, counts)
     dataset = _describe(job, counts)
     run.merge(dataset)
@@ -288,6 +303,7 @@ def _chunks(
     behind = sum(path.stat().st_size for path in files[: first.file])
     number = 0
     for file, path in enumerate(files[first.file :], first.file):
+        shown = path.name.encode("utf-8", "backslashreplace").decode()  # a name need not be UTF-8
         try:
             found = chunks(path, mapping)
             done = first.chunks if file == first.file else 0
@@ -299,7 +315,7 @@ def _chunks(
             for count, chunk in enumerate(found, done + 1):
                 rows += chunk.count
                 places.append(_Place(file, count, rows, behind))
-                yield Numbered(number, "/".join(filter(None, (path.name, chunk.part))), chunk, tuple(told))
+                yield Numbered(number, "/".join(filter(None, (shown, chunk.part))), chunk, tuple(told))
                 number += 1
         except UnicodeError:
             raise InputError("encoding", f"{path.name} is not in the encoding that the mapping says") from None

@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Final
 
-ZERO: Final = "[+-]?[0٠۰]+(?:[.,٫][0٠۰]*)?"  # of what is no white space: the number 0
+_CURRENCY: Final = "(?:mad|dhs?|dirhams?|د[.]?م[.]?|درهما?|eur(?:os?)?|usd|[€$£%])?[.]?"
+# Of what is folded and without white space: the number 0, maybe of a currency.
+ZERO: Final = rf"{_CURRENCY}[(]?[+−-]?[0٠۰]+(?:['’,.٬٫][0٠۰]+)*[.,٫]?(?:e[+-]?[0-9]+)?[)]?-?{_CURRENCY}"
 _ZERO: Final = re.compile(ZERO)
+UNSEEN: Final = "[\\x00\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+OTHER_RECORD: Final = "other_record"  # a line which the mapping itself says is about no person
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,5 +59,11 @@ def header_name(text: str, index: int) -> str:
 
 
 def folded(text: str) -> str:
-    """Return `text` as headers and words for nothing are compared: trimmed, in lower case."""
-    return text.strip().lower()
+    """Return `text` as headers and words for nothing are compared.
+
+    It is trimmed and in lower case, without what is not seen (NUL, marks of direction and of width), in Unicode's
+    compatible form (NFKC), with one space for each white space.
+    """
+    if text.isascii() and "\0" not in text:
+        return text.strip().lower()
+    return " ".join(unicodedata.normalize("NFKC", re.sub(UNSEEN, "", text)).split()).lower()

@@ -14,7 +14,8 @@ from typing import Final
 
 from breachcheck.errors import ProtocolError, ReleaseError
 from breachcheck.exposure import DataClass, Exposed, Flag, mask_of, names_of
-from breachcheck.ingest.completeness import refuse_behind, refuse_forgetful, refuse_other_rules
+from breachcheck.ingest.completeness import of_people, refuse_behind, refuse_forgetful, refuse_other_rules
+from breachcheck.ingest.tally import SMALL
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol import bucket, canary, entry, merkle, oprf
 from breachcheck.protocol.bucket import Layout
@@ -100,7 +101,7 @@ def publish(
     refuse_less(previous, ledger, keys, policy)
     refuse_other_rules(ledger.runs())
     rules = ledger.rules()
-    datasets = ledger.datasets()
+    datasets = list(map(of_people, ledger.datasets()))
     # A kind of which the last identifier was erased is still asked for: "not found" is the answer, and it is proved.
     kinds = sorted({*ledger.kinds(), *(kind for dataset in datasets for kind in dataset.kinds)})
     withdrawn = withdrawals(previous, policy)
@@ -276,7 +277,10 @@ def _layout(
     entries = ledger.entries(kind, bits)
     for one in invented:
         entries[Layout(bits, 1).bucket_of(one.locator)] += 1
-    layout = Layout(bits, max(entries))
+    # Neither length nor minimum of a kind that is one bucket may count a few people in public.
+    layout = Layout(bits, max(max(entries), SMALL + len(invented)))
+    if not bits and members_min < SMALL:
+        members_min = min(members_min, 1)
     if layout.page_length > MAX_PAGE_LENGTH:
         raise ReleaseError("page_length", f"{kind}: too many identifiers a bucket; --grow lets prefixes be longer")
     return layout, members_min

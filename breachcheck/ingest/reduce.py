@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass, Flag
-from breachcheck.ingest.plan import ZERO, Cell, Plan
+from breachcheck.ingest.plan import UNSEEN, ZERO, Cell, Plan, folded
 from breachcheck.ingest.sources.chunk import Chunk
 from breachcheck.protocol import entry, oprf
 from breachcheck.protocol.identifier import KINDS, Identifier
@@ -348,7 +348,7 @@ def _findings(cipher: AESSIV, cell: Cell, texts: Sequence[str]) -> _Findings:
     for text in texts:
         value: bytes | None = None
         mask, wrong = bit, none
-        word = text.strip()
+        word = text.strip() if text.isascii() and "\0" not in text else folded(text)
         if len(word) <= longest and word.lower() in absent:
             mask = 0
         else:
@@ -413,11 +413,20 @@ def _joined(columns: Sequence[pa.Array], cell: Cell) -> pa.Array:
 
 
 def _absent(text: pa.Array, cell: Cell) -> pa.Array:
-    absent = pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(text)), pa.array([*sorted(cell.absent), None], pa.string()))
+    words = _folded(text)
+    absent = pc.is_in(words, pa.array([*sorted(cell.absent), None], pa.string()))
     if cell.zero_is_absent:
-        zero = pc.match_substring_regex(pc.replace_substring_regex(text, r"\s+", ""), f"^(?:{ZERO})$")
+        zero = pc.match_substring_regex(pc.replace_substring_regex(words, r"\s+", ""), f"^(?:{ZERO})$")
         absent = pc.or_(absent, pc.fill_null(zero, True))
     return absent
+
+
+def _folded(text: pa.Array) -> pa.Array:
+    """Return the cells as `plan.folded` returns each."""
+    if not pc.all(pc.string_is_ascii(text)).as_py() or pc.any(pc.match_substring(text, "\0")).as_py():
+        seen = pc.replace_substring_regex(text, UNSEEN, "")
+        text = pc.replace_substring_regex(pc.utf8_normalize(seen, "NFKC"), r"\s+", " ")
+    return pc.utf8_lower(pc.utf8_trim_whitespace(text))
 
 
 def unshroud(cipher: AESSIV, kind: str, value: bytes) -> Identifier:

@@ -6,7 +6,7 @@ whole that leaves a small rest is told as a range too; and what is drawn is draw
 files and seconds are no counts of people and are told as they are.
 
 The signed manifest keeps exact counts of rows and refused values: they are numbers, of which those of several runs are
-added up, and which have to add up to the rows read for whoever checks it. It has no count of people.
+added up, and which have to add up to the rows read for whoever checks it. It has no small count of people.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from breachcheck.exposure import DataClass
+from breachcheck.ingest.completeness import of_people
+from breachcheck.ingest.plan import OTHER_RECORD
 from breachcheck.ingest.tally import SMALL
 
 if TYPE_CHECKING:
@@ -70,11 +72,15 @@ def part(count: int, whole: int, beside: Count) -> Count:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of the dataset, of this and earlier runs; the rejected ones by reason."""
+    """Rows of the dataset, of this and earlier runs; the rejected ones by reason.
+
+    `others` are lines beside those read: the mapping says that they are of another sort, about no person.
+    """
 
     read: Count
     accepted: Count
     rejected: Mapping[str, Count]
+    others: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +155,14 @@ def summarize(report: Report) -> Summary:
     """Return what is told of an ingest."""
     dataset, manifest, people = report.dataset, report.manifest, report.people
     accepted = told(dataset.rows_accepted)
-    rejected = _all_told(dataset.rows_rejected)
+    rejected = _all_told(of_people(dataset).rows_rejected)
+    others = told(dataset.rows_rejected.get(OTHER_RECORD, 0))
     masks = people.fields.get(dataset.name, {})
     whole, identifiers = sum(masks.values()), sum(report.fields.values())
-    everything = sum(map(sum, report.members.values()))
+    held = {kind: told(sum(members)) for kind, members in report.members.items()}
+    everything, all_held = sum(map(sum, report.members.values())), total(held.values())
     with_people = part(whole, people.people, told(people.people))
-    with_identifiers = part(identifiers, everything, told(everything))
+    with_identifiers = part(identifiers, everything, all_held)
     fields = [
         Field(
             one.value,
@@ -167,12 +175,11 @@ def summarize(report: Report) -> Summary:
     kinds = []
     for table in manifest.kinds:
         members = sorted(report.members[table.kind])
-        held = sum(members)
         kinds.append(
             Kind(
                 name=table.kind,
-                evaluated=part(report.identifiers.get(table.kind, 0), held, told(held)),
-                held=told(held),
+                evaluated=part(report.identifiers.get(table.kind, 0), sum(members), held[table.kind]),
+                held=held[table.kind],
                 buckets=len(members),
                 entries=table.entries_per_bucket,
                 least=told(members[0]),
@@ -187,13 +194,13 @@ def summarize(report: Report) -> Summary:
         release=manifest.release,
         resumed=report.resumed,
         skipped=report.skipped,
-        rows=Rows(total([accepted, *rejected.values()]), accepted, rejected),
+        rows=Rows(total([accepted, *rejected.values()]), accepted, rejected, others),
         refused={kind: _all_told(reasons) for kind, reasons in dataset.identifiers_rejected.items()},
         evaluated=total(kind.evaluated for kind in kinds),
         people=told(people.people),
         hubs=told(people.hubs),
         crowds=told(people.crowds),
-        shared=part(people.shared, everything, told(everything)),
+        shared=part(people.shared, everything, all_held),
         with_people=with_people,
         with_identifiers=with_identifiers,
         fields=tuple(fields),

@@ -5,7 +5,7 @@
     hub      a strong identifier that stands in more than `MAX_SETS` different sets of strong identifiers, a placeholder
              such as 00000000: it links nobody
     person   a connected component of rows and strong identifiers
-    crowd    a component of more than `MAX_CROWD` rows: it is no person
+    crowd    a component of more than `MAX_CROWD` rows, or one that is not settled: it is no person
 
 Every identifier of one person shows all of the person's fields, dataset by dataset. One that several people share (a
 phone, an employer's contact, a hub, an identifier of a crowd) shows only what stands in its own rows. All of it is done
@@ -27,7 +27,7 @@ from breachcheck.exposure import Flag
 
 MAX_SETS: Final = 64
 MAX_CROWD: Final = 1024
-_ROUNDS: Final = 64  # what is not settled by then is a chain that no person makes
+_ROUNDS: Final = 64  # what is not settled by then is no person's
 
 # Marks are keyed by run. Only of what stands in many rows are the sets compared themselves, over all runs.
 _HUB: Final = """
@@ -59,11 +59,23 @@ CREATE OR REPLACE TEMP TABLE next AS
 WITH least AS (SELECT strong, min(label) AS label FROM edge JOIN label USING (line) GROUP BY strong)
 SELECT line, min(least.label) AS label FROM edge JOIN least USING (strong) GROUP BY line
 """
+# A label names a strong identifier of the same component: what that one has come to is further on. So the rounds that a
+# chain takes grow with the logarithm of its length.
+_JUMP: Final = """
+CREATE OR REPLACE TEMP TABLE label AS
+WITH least AS (SELECT strong, min(label) AS label FROM edge JOIN next USING (line) GROUP BY strong)
+SELECT line, coalesce(least.label, next.label) AS label FROM next LEFT JOIN least ON least.strong = next.label
+"""
 _MOVED: Final = "SELECT next.label FROM next JOIN label USING (line) WHERE next.label <> label.label"
-_CROWD: Final = f"""
-CREATE OR REPLACE TEMP TABLE crowd AS
-SELECT label FROM next GROUP BY label HAVING count(*) > ? UNION {_MOVED}
-"""  # noqa: S608  a constant of this module
+_CROWD: Final = """
+CREATE OR REPLACE TEMP TABLE crowd AS SELECT label FROM next GROUP BY label HAVING count(*) > ?
+"""
+# What borders on another label is a part of a component that is not settled. Each part of one does.
+_UNSETTLED: Final = """
+INSERT INTO crowd
+WITH border AS (SELECT strong FROM edge JOIN next USING (line) GROUP BY strong HAVING min(label) <> max(label))
+SELECT label FROM edge JOIN next USING (line) SEMI JOIN border USING (strong) EXCEPT SELECT label FROM crowd
+"""
 _KNOWN: Final = """
 CREATE OR REPLACE TEMP TABLE known AS
 WITH person AS (
@@ -126,8 +138,9 @@ def gather(database: duckdb.DuckDBPyConnection) -> People:
         run(_SETTLE)
         if not run(f"{_MOVED} LIMIT 1").fetchone():
             break
-        run("CREATE OR REPLACE TEMP TABLE label AS FROM next")
+        run(_JUMP)
     run(_CROWD, [MAX_CROWD])
+    run(_UNSETTLED)
     run(_KNOWN, [int(Flag.EMPLOYER)])
     run(_MEMBER)
     run(_SEALABLE, [int(Flag.SHARED)])

@@ -19,8 +19,10 @@ from pdfminer.psexceptions import PSException
 from pdfplumber.utils.exceptions import MalformedPDFException, PdfminerException
 
 from breachcheck.errors import InputError
+from breachcheck.ingest.hardening import bounded
 from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.columns import numbered
+from breachcheck.ingest.sources.stream import MAX_HELD
 
 if TYPE_CHECKING:
     from breachcheck.ingest.mapping import Mapping
@@ -41,6 +43,7 @@ _DAMAGED: Final = (
     AssertionError,
     AttributeError,
     LookupError,
+    MemoryError,  # a page unpacks to more than `MAX_HELD`
     RecursionError,
     TypeError,
     ValueError,
@@ -69,9 +72,10 @@ class Attestations(Chunk):
         columns: list[list[str | None]] = [[] for _ in self.patterns]
         faults: list[tuple[int, str]] = []
         try:
-            with pdfplumber.open(
-                io.BytesIO(self.octets), pages=list(range(self.first, self.first + self.count))
-            ) as pdf:
+            with (
+                bounded(MAX_HELD),
+                pdfplumber.open(io.BytesIO(self.octets), pages=list(range(self.first, self.first + self.count))) as pdf,
+            ):
                 faults += ((index, "syntax") for index in range(len(pdf.pages), self.count))
                 for index, page in enumerate(pdf.pages):
                     try:

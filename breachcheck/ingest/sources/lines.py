@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from breachcheck.errors import InputError
-from breachcheck.ingest.plan import folded
+from breachcheck.ingest.plan import OTHER_RECORD, folded
 from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.columns import numbered
 from breachcheck.ingest.sources.records import LINE_END, Cutter, Piece, Syntax
@@ -65,7 +65,7 @@ class FixedWidth(_Lines):
         given = self._lines()
         known = tuple(record.encode() for records in self.records for record in records)
         others = [index for index, line in enumerate(given) if line.strip() and known and not line.startswith(known)]
-        faults = _with_faults(self, len(given), ((index, "other_record") for index in others))
+        faults = _with_faults(self, len(given), ((index, OTHER_RECORD) for index in others))
         lines = pa.array(np.delete(np.array(given, object), others), pa.binary()).cast(pa.string())
         lengths = pc.utf8_length(lines).to_numpy(zero_copy_only=False)
         sound = (lengths == self.line) | (lengths == 0)  # the latter are found to be empty

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -70,6 +71,17 @@ def digest(path: Path) -> bytes:
         raise InputError("source", f"{path.name}: {error.strerror}") from None
 
 
+def refuse_pipe(path: Path) -> None:
+    """Refuse what could be read once, for it is read twice; and what a process would wait for, for ever.
+
+    Raises:
+        InputError: `source`.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError("source", f"{path} is not a file: pipes and devices are not read")
+
+
 def chunks(path: Path, mapping: Mapping) -> Iterator[Chunk]:
     """Yield what is in a file, cut in the same places each time.
 
@@ -79,6 +91,7 @@ def chunks(path: Path, mapping: Mapping) -> Iterator[Chunk]:
             that is not read; `encrypted`; `nested`: an archive in an archive; `unpacks_too_far`.
     """
     try:
+        refuse_pipe(path)
         with path.open("rb") as disk:
             yield from _read(disk, path.stat().st_size, mapping)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 from pyarrow import parquet
 
 from breachcheck.errors import InputError
+from breachcheck.ingest.hardening import bounded
 from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.columns import numbered
 from breachcheck.ingest.sources.lines import SEVERAL
@@ -19,6 +21,7 @@ from breachcheck.ingest.sources.values import number_text, text
 if TYPE_CHECKING:
     from breachcheck.ingest.mapping import Mapping
 
+MAX_DECODED: Final = 1 << 30  # octets that are taken to decode a chunk: a page may say one value a million times
 _ROWS: Final = 1 << 14  # a chunk
 
 
@@ -32,10 +35,15 @@ class Parquet(Chunk):
         """Make text of it: null is no cell, fields of structures are columns, values of a list joined as in JSON lines.
 
         Raises:
-            InputError: `reconcile`: the row group does not hold as many rows as the file's footer says.
+            InputError: `unpacks_too_far`; `reconcile`: the row group does not hold as many rows as the file's footer
+                says.
         """
-        table = _flattened(pa.ipc.open_stream(self.octets).read_all())
-        columns = [_text(column.combine_chunks()) for column in table.columns]
+        try:
+            with bounded(MAX_DECODED):
+                table = _flattened(pa.ipc.open_stream(self.octets).read_all())
+                columns = [_text(column.combine_chunks()) for column in table.columns]
+        except (pa.ArrowException, MemoryError):  # it was read whole before: this is more than a column can hold
+            raise _too_far() from None
         return numbered(columns, [], (), self.first, self.count)
 
 
@@ -43,15 +51,17 @@ def read_parquet(file: BinaryIO, disk: BinaryIO, part: str, mapping: Mapping) ->
     """Yield the rows of a Parquet file.
 
     Raises:
-        InputError: `columns`; `source`: it is damaged; `reconcile`.
+        InputError: `columns`; `source`: it is damaged; `unpacks_too_far`; `reconcile`.
     """
     try:
         reader = parquet.ParquetFile(file, pre_buffer=False, memory_map=False)
         plan = mapping.plan(_flattened(reader.schema_arrow.empty_table()).column_names)
         number = 1
+        room = MAX_DECODED + file.seek(0, io.SEEK_END)  # a row group is read as it stands there, at once
         for group in range(reader.num_row_groups):
             left = reader.metadata.row_group(group).num_rows
-            for batch in reader.iter_batches(_ROWS, [group], use_threads=False):
+            batches = reader.iter_batches(_ROWS, [group], use_threads=False)
+            while (batch := _next(batches, room)) is not None:
                 count = min(_ROWS, left)
                 sink = pa.BufferOutputStream()
                 with pa.ipc.new_stream(sink, batch.schema) as stream:
@@ -61,8 +71,19 @@ def read_parquet(file: BinaryIO, disk: BinaryIO, part: str, mapping: Mapping) ->
                 left -= count
             if left:
                 raise InputError("reconcile", f"row group {group + 1} has {left} rows less than the footer says")
+    except MemoryError:
+        raise _too_far() from None
     except (pa.ArrowException, UnicodeDecodeError):
         raise InputError("source", "it is damaged, or encrypted") from None
+
+
+def _too_far() -> InputError:
+    return InputError("unpacks_too_far", f"it has values of over {MAX_DECODED >> 20} MiB in {_ROWS:,} rows")
+
+
+def _next(batches: Iterator[pa.RecordBatch], room: int) -> pa.RecordBatch | None:
+    with bounded(room):
+        return next(batches, None)
 
 
 def _flattened(table: pa.Table) -> pa.Table:
@@ -74,6 +95,11 @@ def _flattened(table: pa.Table) -> pa.Table:
 def _text(column: pa.Array) -> pa.Array:
     kind = column.type
     if pa.types.is_dictionary(kind):
+        values = column.dictionary
+        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+            lengths = pc.binary_length(values).take(column.indices).cast(pa.int64())
+            if (pc.sum(lengths).as_py() or 0) > MAX_DECODED:
+                raise _too_far()
         column = column.dictionary_decode()
         kind = column.type
     if pa.types.is_floating(kind):
