@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
 from breachcheck.ingest import preview
+from breachcheck.ingest.cells import absent_in
 from breachcheck.ingest.mapping import Column, Mapping, read_mapping
 from breachcheck.ingest.plan import folded
 from breachcheck.ingest.propose import propose
-from breachcheck.ingest.reduce import _absent
 from breachcheck.ingest.sources.open import chunks
 from breachcheck.ingest.tally import ColumnTally, Tally, tally
 from breachcheck.protocol.identifier import KINDS, RULE_FILES
@@ -465,7 +465,7 @@ def test_what_says_nothing_is_no_presence_however_it_is_written(header: str, not
     [cell] = [cell for cell in plan.cells if cell.indexes == (headers.index(header),)]
     for texts in (nothing, _SOMETHING):
         assert [not list(cell.values(text)) for text in texts] == [texts is nothing] * len(texts)
-        assert _absent(pa.array(texts), cell).to_pylist() == [texts is nothing] * len(texts)
+        assert absent_in(pa.array(texts), cell).to_pylist() == [texts is nothing] * len(texts)
 
 
 def test_an_identifiers_column_without_a_value_is_no_presence(tmp_path: Path) -> None:

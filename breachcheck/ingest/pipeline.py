@@ -24,11 +24,12 @@ from breachcheck.errors import InputError
 from breachcheck.exposure import names_of
 from breachcheck.ingest import publish
 from breachcheck.ingest.completeness import other_rules, refuse_other_rules
+from breachcheck.ingest.counts import Counts
 from breachcheck.ingest.engine import Engine
 from breachcheck.ingest.mapping import About
 from breachcheck.ingest.mapping import Mapping as Rules
 from breachcheck.ingest.plan import OTHER_RECORD
-from breachcheck.ingest.reduce import Counts, Evaluate, Numbered, Shroud, Told, unshroud
+from breachcheck.ingest.reduce import Evaluate, Numbered, Shroud, Told, unshroud
 from breachcheck.ingest.sources.open import chunks, digest, refuse_pipe
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol.encoding import encode, hkdf_expand

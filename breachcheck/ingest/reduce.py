@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from itertools import compress
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,20 +17,18 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass, Flag
-from breachcheck.ingest.plan import UNSEEN, ZERO, Cell, Plan, folded
+from breachcheck.ingest.cells import UINT32, UINT64, Refused, absent_in, find, joined
+from breachcheck.ingest.counts import Counts
+from breachcheck.ingest.plan import Cell, Plan
 from breachcheck.ingest.sources.chunk import Chunk
 from breachcheck.protocol import entry, oprf
-from breachcheck.protocol.identifier import KINDS, Identifier
+from breachcheck.protocol.identifier import Identifier
 from breachcheck.protocol.parameters import SlowHash
 from breachcheck.protocol.slow_hash import slow_hash_bulk
 
-TAG_LENGTH: Final = (
-    16  # octets: a shrouded value begins with its synthetic IV (RFC 5297), which tells it from all others
-)
 MAX_REMEMBERED: Final = 3_000_000  # rows a worker knows again; about 120 octets each
 MAX_PASSED_ON: Final = 1 << 14  # rows told in one chunk of which others hear; about 20 octets each in a message
 _SEPARATOR: Final = b"\xff"  # no octet of UTF-8
-_UINT32, _UINT64 = pa.uint32(), pa.uint64()
 _SHROUDED: Final = pa.schema(
     [
         ("kind", pa.dictionary(pa.int8(), pa.string())),
@@ -41,47 +39,6 @@ _SHROUDED: Final = pa.schema(
         ("flags", pa.uint8()),
     ]
 )
-_BITS: Final = {name: DataClass(kind.data_class).bit for name, kind in KINDS.items()}
-
-_Refused = tuple[tuple[str, str], ...]  # kind and reason
-
-
-@dataclass(slots=True)
-class Counts:
-    """What became of the rows. Each row read is accepted, or rejected for one reason."""
-
-    rows_read: int = 0
-    rows_accepted: int = 0
-    rows_rejected: Counter[str] = field(default_factory=Counter)
-    identifiers_rejected: dict[str, Counter[str]] = field(default_factory=dict)
-    fields: int = 0
-    kinds: set[str] = field(default_factory=set)
-
-    def reject(self, kind: str, reason: str, times: int = 1) -> None:
-        """Count identifiers of `kind` that were rejected."""
-        self.identifiers_rejected.setdefault(kind, Counter())[reason] += times
-
-    def add(self, other: Counts) -> None:
-        """Add another's counts to these."""
-        self.rows_read += other.rows_read
-        self.rows_accepted += other.rows_accepted
-        self.rows_rejected += other.rows_rejected
-        for kind, reasons in other.identifiers_rejected.items():
-            self.identifiers_rejected.setdefault(kind, Counter()).update(reasons)
-        self.fields |= other.fields
-        self.kinds |= other.kinds
-
-    def state(self) -> list[Any]:
-        """Return what `restored` makes these counts of, in the types of JSON."""
-        rows = [self.rows_read, self.rows_accepted, self.rows_rejected]
-        return [*rows, self.identifiers_rejected, self.fields, sorted(self.kinds)]
-
-    @classmethod
-    def restored(cls, state: list[Any]) -> Counts:
-        """Return the counts whose `state` this is."""
-        read, accepted, rejected, refused, fields, kinds = state
-        refused = {kind: Counter(reasons) for kind, reasons in refused.items()}
-        return cls(read, accepted, Counter(rejected), refused, fields, set(kinds))
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # equal is what is the same object: a million rows look at it
@@ -118,30 +75,11 @@ class Shrouded:
     told: Mapping[bytes, Told]
 
 
-class _Place(NamedTuple):
-    """An identifier of each cell of a column, or null; the last line is of a cell that is not there."""
-
-    kinds: pa.DictionaryArray
-    values: pa.Array  # shrouded
-    bits: pa.Array  # of the identifier's own class
-
-
-class _Findings(NamedTuple):
-    """What stands in the cells of a column; the last line is of a cell that is not there.
-
-    A cell of several identifiers has one in each of the first places. `refused` has (kind, reason) of what is none.
-    """
-
-    places: Sequence[_Place]
-    mask: pa.Array  # of the classes of all that stands in the cell
-    refused: Sequence[_Refused]
-
-
 class _Outcome(NamedTuple):
     """Of a row: whether an identifier was found in it, and what was refused in each of its cells of identifiers."""
 
     accepted: bool
-    refused: tuple[_Refused, ...]
+    refused: tuple[Refused, ...]
 
 
 class _Memory:
@@ -222,15 +160,15 @@ class Shroud:
         counts: Counts,
         rejected: list[tuple[int, str]],
     ) -> tuple[pa.RecordBatch, Mapping[bytes, Told]]:
-        mask = pa.repeat(pa.scalar(0, _UINT32), len(numbers))
+        mask = pa.repeat(pa.scalar(0, UINT32), len(numbers))
         identifying: list[tuple[Cell, pa.Array]] = []
         for cell in plan.cells:
-            text = _joined([columns[index] for index in cell.indexes], cell)
+            text = joined([columns[index] for index in cell.indexes], cell)
             if cell.kinds:
                 identifying.append((cell, text))
             else:
                 bit = DataClass.EMPLOYERS.bit if cell.employer else cell.mask
-                bits = pc.if_else(_absent(text, cell), pa.scalar(0, _UINT32), pa.scalar(bit, _UINT32))
+                bits = pc.if_else(absent_in(text, cell), pa.scalar(0, UINT32), pa.scalar(bit, UINT32))
                 mask = pc.bit_wise_or(mask, bits)
         # Rows seen before have only to be counted.
         memory = _memory(self.attempt).rows
@@ -283,26 +221,25 @@ class Shroud:
     ) -> tuple[pa.RecordBatch, list[_Outcome]]:
         """Return the lines of rows that were not seen before, and what came of each row."""
         cipher = AESSIV(self.run_key)
-        high = low = pa.repeat(pa.scalar(0, _UINT64), len(mask))
+        high = low = pa.repeat(pa.scalar(0, UINT64), len(mask))
         found = pa.repeat(pa.scalar(False), len(mask))
         columns, refused = [], []
         for cell, text in cells:
             coded = text.dictionary_encode()
-            findings = _findings(cipher, cell, coded.dictionary.to_pylist())
+            findings = find(cipher, cell, coded.dictionary.to_pylist())
             codes = pc.fill_null(coded.indices, len(coded.dictionary))
             columns.append((cell, codes, findings))
             refused.append([findings.refused[code] for code in codes.to_pylist()])
             bits = findings.mask
             if cell.employer:
-                bits = pc.if_else(pc.not_equal(bits, 0), pa.scalar(DataClass.EMPLOYERS.bit, _UINT32), bits)
+                bits = pc.if_else(pc.not_equal(bits, 0), pa.scalar(DataClass.EMPLOYERS.bit, UINT32), bits)
             mask = pc.bit_wise_or(mask, bits.take(codes))
             found = pc.or_(found, findings.places[0].values.is_valid().take(codes))
             if not cell.employer and not plan.linking.isdisjoint(cell.kinds):
                 # The sum of the pseudorandom tags marks the set of them, whatever their order.
                 for place in findings.places:
-                    linking = pc.is_in(place.kinds, pa.array(sorted(plan.linking)))
-                    high = pc.add(high, _half(place.values, linking, 0).take(codes))
-                    low = pc.add(low, _half(place.values, linking, TAG_LENGTH // 2).take(codes))
+                    tags = place.tags(plan.linking)
+                    high, low = (pc.add(sums, half.take(codes)) for sums, half in zip((high, low), tags, strict=True))
         batches = []
         for cell, codes, findings in columns:
             flags = int(Flag.EMPLOYER if cell.employer else Flag.NONE)  # an enum's | takes 1 us
@@ -330,103 +267,6 @@ class Shroud:
         table = pa.Table.from_batches(batches, _SHROUDED).unify_dictionaries().combine_chunks()
         lines = table.to_batches() or [pa.RecordBatch.from_pylist([], _SHROUDED)]
         return lines[0], outcomes
-
-
-def _findings(cipher: AESSIV, cell: Cell, texts: Sequence[str]) -> _Findings:
-    """Return what stands in each of these cells, and once more that of a cell that is not there."""
-    if len(cell.kinds) > 1 or cell.split or cell.zero_is_absent:
-        return _several(cipher, cell, texts)
-    # The same for nearly all columns, at half the time.
-    [kind] = cell.kinds
-    canonical, encrypt, associated, bit = KINDS[kind].canonical, cipher.encrypt, [kind.encode()], _BITS[kind]
-    absent, longest = cell.absent, max(map(len, cell.absent))
-    none: _Refused = ()
-    reasons: dict[str, _Refused] = {}
-    values: list[bytes | None] = []
-    masks: list[int] = []
-    refused: list[_Refused] = []
-    for text in texts:
-        value: bytes | None = None
-        mask, wrong = bit, none
-        word = text.strip() if text.isascii() and "\0" not in text else folded(text)
-        if len(word) <= longest and word.lower() in absent:
-            mask = 0
-        else:
-            try:
-                value = encrypt(canonical(text).encode(), associated)
-            except InputError as error:
-                wrong = reasons.setdefault(error.reason, ((kind, error.reason),))
-        values.append(value)
-        masks.append(mask)
-        refused.append(wrong)
-    lines = len(texts) + 1
-    kinds = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), lines), [kind])
-    place = _Place(kinds, pa.array([*values, None], pa.binary()), pa.repeat(pa.scalar(bit, _UINT32), lines))
-    return _Findings([place], pa.array([*masks, 0], _UINT32), [*refused, none])
-
-
-def _several(cipher: AESSIV, cell: Cell, texts: Sequence[str]) -> _Findings:
-    found: list[list[tuple[str, bytes]]] = []
-    masks: list[int] = []
-    refused: list[_Refused] = []
-    for text in texts:
-        values, wrong = [], []
-        for piece in cell.values(text):
-            reason = ""
-            for kind in cell.kinds:
-                try:
-                    canonical = KINDS[kind].canonical(piece)
-                except InputError as error:
-                    reason = reason or error.reason
-                else:
-                    values.append((kind, cipher.encrypt(canonical.encode(), [kind.encode()])))
-                    break
-            else:
-                # No key to look for, but a value all the same: the field is exposed.
-                wrong.append((cell.kinds[0], reason))
-        found.append(values)
-        masks.append(reduce(int.__or__, (_BITS[kind] for kind, _ in (*values, *wrong)), 0))
-        refused.append(tuple(wrong))
-    places = []
-    for at in range(max(map(len, found), default=0) or 1):
-        held = [*((values[at] if len(values) > at else (None, None)) for values in found), (None, None)]
-        kinds = pa.array([kind for kind, _ in held], pa.string()).dictionary_encode()
-        kinds = pa.DictionaryArray.from_arrays(kinds.indices.cast(pa.int8()), kinds.dictionary)
-        bits = pa.array([_BITS[kind] if kind else 0 for kind, _ in held], _UINT32)
-        places.append(_Place(kinds, pa.array([value for _, value in held], pa.binary()), bits))
-    return _Findings(places, pa.array([*masks, 0], _UINT32), [*refused, ()])
-
-
-def _half(values: pa.Array, chosen: pa.Array, at: int) -> pa.Array:
-    """Return 8 octets of each chosen value's tag, from octet `at` on, as a number; 0 of the others."""
-    octets = pc.binary_slice(values, at, at + TAG_LENGTH // 2).cast(pa.binary(TAG_LENGTH // 2))
-    return pc.if_else(chosen, pc.fill_null(octets.view(_UINT64), 0), pa.scalar(0, _UINT64))
-
-
-def _joined(columns: Sequence[pa.Array], cell: Cell) -> pa.Array:
-    """Return the text of a cell from those of its parts; of one whose parts are all absent, nothing."""
-    if len(columns) == 1:
-        return columns[0]
-    trimmed = [pc.fill_null(pc.utf8_trim_whitespace(column), "") for column in columns]
-    absent = reduce(pc.and_, (_absent(column, cell) for column in trimmed))
-    return pc.if_else(absent, "", pc.binary_join_element_wise(*trimmed, ""))
-
-
-def _absent(text: pa.Array, cell: Cell) -> pa.Array:
-    words = _folded(text)
-    absent = pc.is_in(words, pa.array([*sorted(cell.absent), None], pa.string()))
-    if cell.zero_is_absent:
-        zero = pc.match_substring_regex(pc.replace_substring_regex(words, r"\s+", ""), f"^(?:{ZERO})$")
-        absent = pc.or_(absent, pc.fill_null(zero, True))
-    return absent
-
-
-def _folded(text: pa.Array) -> pa.Array:
-    """Return the cells as `plan.folded` returns each."""
-    if not pc.all(pc.string_is_ascii(text)).as_py() or pc.any(pc.match_substring(text, "\0")).as_py():
-        seen = pc.replace_substring_regex(text, UNSEEN, "")
-        text = pc.replace_substring_regex(pc.utf8_normalize(seen, "NFKC"), r"\s+", " ")
-    return pc.utf8_lower(pc.utf8_trim_whitespace(text))
 
 
 def unshroud(cipher: AESSIV, kind: str, value: bytes) -> Identifier:

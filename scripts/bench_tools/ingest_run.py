@@ -47,7 +47,7 @@ class _Stages:
 
 
 class _Together(threading.Thread):
-    """The most memory of this process and its workers at one time, in bytes; what they share is counted in each."""
+    """The most memory of this process and its workers at one time, in bytes; what they share is divided among them."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -55,9 +55,9 @@ class _Together(threading.Thread):
         self._end = threading.Event()
 
     def run(self) -> None:
-        while not self._end.wait(0.1):
+        while not self._end.wait(0.25):
             own = [os.getpid(), *(worker.pid for worker in multiprocessing.active_children())]
-            self.peak = max(self.peak, sum(map(self._resident, own)))
+            self.peak = max(self.peak, sum(map(self._share, own)))
 
     def end(self) -> int:
         self._end.set()
@@ -65,12 +65,12 @@ class _Together(threading.Thread):
         return self.peak
 
     @staticmethod
-    def _resident(process: int | None) -> int:
+    def _share(process: int | None) -> int:
         try:
-            pages = Path(f"/proc/{process}/statm").read_text("ascii").split()[1]
+            lines = Path(f"/proc/{process}/smaps_rollup").read_text("ascii").splitlines()
         except (FileNotFoundError, ProcessLookupError):  # it has ended
             return 0
-        return int(pages) * os.sysconf("SC_PAGESIZE")
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
 
 
 def _cpu() -> float:

@@ -2,7 +2,8 @@
 
 The roles run apart behind a proxy. By turns a release is published, the evaluator is killed and started again, and the
 disk of the release folder is filled to the last octet while a steward tries to publish. Every answer is held against
-what is true of the release that it names.
+what is true of the release that it names. Releases differ and do not grow: each reads a second dataset anew, with and
+without the earnings in it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +49,6 @@ class Stage:
     evaluator: Service
     truths: dict[int, dict[Who, Said]] = field(default_factory=dict)
     published: int = 0
-    filled: int = 0
     unjudged: list[tuple[Who, Said]] = field(default_factory=list)  # of releases that nobody here knew yet
 
     def route(self, path: str) -> int:
@@ -191,16 +192,20 @@ def _events(
         say(f"soak: {outcome}")
 
 
-def _publish(stage: Stage) -> str:
-    """Publish the next release: by turns with the same files as another dataset, and without that dataset again."""
-    releases, keys = ("--releases", stage.world.releases), ("--keys", stage.world.keys)
-    stage.published += 1
-    name = f"more-{(stage.published + 1) // 2}"
+def _publishing(stage: Stage) -> list[object]:
+    """Return the words that publish a release which says otherwise than the one before."""
+    mapping = stage.world.root / f"{'without' if stage.published % 2 else 'with'}-earnings.toml"
+    text = (resources.files("breachcheck.ingest") / "mappings" / "cnss.toml").read_text("utf-8")
     if stage.published % 2:
-        done = command(*stage.world.ingest_words(dataset=name), check=False)
-    else:
-        words = ("release", "withdraw", "--dataset", name, "--reason", "en=A trial.", *keys, *releases)
-        done = command(*words, check=False)
+        text = text.replace('data_class = "Earnings"\nzero_is_absent = true', "ignore = true")
+    mapping.write_text(text, "utf-8")
+    stage.published += 1
+    return stage.world.ingest_words(dataset="more", mapping=str(mapping))
+
+
+def _publish(stage: Stage) -> str:
+    """Publish the next release."""
+    done = command(*_publishing(stage), check=False)
     if done.returncode:
         return f"WRONG: publishing ended with {done.returncode}"
     _learn(stage)
@@ -220,6 +225,7 @@ def _kill(stage: Stage) -> str:
 
 def _fill(stage: Stage) -> str:
     """Fill the disk, and let a steward try to publish: it must fail, and the release must stand as it was."""
+    words = _publishing(stage)
     before = (stage.world.releases / "current").read_bytes()
     filler = stage.world.root / "filler"
     with filler.open("wb", buffering=0) as file:
@@ -229,7 +235,6 @@ def _fill(stage: Stage) -> str:
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-    words = stage.world.ingest_words(dataset=f"late-{stage.filled}")
     failed = command(*words, check=False).returncode != 0
     stands = (stage.world.releases / "current").read_bytes() == before
     filler.unlink()
@@ -238,7 +243,6 @@ def _fill(stage: Stage) -> str:
     if not failed or not stands or done.returncode:
         return f"WRONG: with the disk full: failed {failed}, stands {stands}, afterwards {done.returncode}"
     _learn(stage)
-    stage.filled += 1
     return "the disk was full: publishing failed, the release stood; with room again it was published"
 
 

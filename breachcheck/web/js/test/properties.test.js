@@ -190,7 +190,7 @@ test('not_found is built in one place', () => {
   assert.deepEqual(places, ['client.js']);
   assert.match(/export function conclude\([^]*?\n}/.exec(code.get('client.js'))[0], /type: 'not_found'/);
   const named = [...code].filter(([, text]) => text.includes('not_found')).map(([name]) => name);
-  assert.deepEqual(named.filter((name) => name !== 'page.js'), ['client.js']); // the page shows it, and only shows it
+  assert.deepEqual(named.filter((name) => name !== 'result.js'), ['client.js']); // the page shows it, and only shows it
 });
 
 test('the steps touch neither network nor clock nor storage, and nothing evaluates text or writes markup', () => {
