@@ -25,9 +25,10 @@ COPY --from=build /app /app
 USER 10001
 ENV BREACHCHECK_HOST=0.0.0.0 BREACHCHECK_RELEASES=/releases BREACHCHECK_KEYS=/keys
 EXPOSE 8000
+# Alive, not ready: who replaces what is unhealthy would take away the page that says why nothing can be checked now.
 # Never through a proxy that the environment names, as urllib.request would.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
-    CMD ["/app/bin/python", "-c", "import http.client, os, sys; service = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('BREACHCHECK_PORT', 8000)), timeout=4); service.request('GET', '/readyz'); sys.exit(service.getresponse().status != 200)"]
+    CMD ["/app/bin/python", "-c", "import http.client, os, sys; service = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('BREACHCHECK_PORT', 8000)), timeout=4); service.request('GET', '/livez'); sys.exit(service.getresponse().status != 200)"]
 # As process 1, breachcheck would not hear a SIGTERM that comes before it serves.
 ENTRYPOINT ["tini", "--", "/app/bin/breachcheck"]
 CMD ["serve"]

@@ -91,4 +91,4 @@ def test_the_health_check_asks_the_service_where_it_listens_and_no_proxy(status:
         environment = {**os.environ, "BREACHCHECK_PORT": port, "http_proxy": "http://127.0.0.1:1", "no_proxy": ""}
         done = subprocess.run([sys.executable, *arguments], env=environment, check=False)
         server.shutdown()
-    assert (done.returncode, asked) == (code, ["/readyz"])
+    assert (done.returncode, asked) == (code, ["/livez"])

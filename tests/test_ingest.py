@@ -39,6 +39,7 @@ from breachcheck.protocol.parameters import STANDARD, TESTING_ONLY
 from breachcheck.protocol.slow_hash import slow_hash_bulk
 from breachcheck.store import reader
 from breachcheck.store.ledger import FILE, Ledger
+from tests.canary import Scanner
 from tests.test_sources import payroll_return
 from tests.world import BREACHCHECK, World, make_world, run
 
@@ -145,6 +146,20 @@ def test_a_file_whose_name_is_no_text_is_read_and_its_rejects_name_it(tmp_path: 
     report = _ingest(tmp_path, leak, rejects=tmp_path / "rejects.csv")
     assert report.dataset.rows_rejected == {"columns": 1}
     assert (tmp_path / "rejects.csv").read_text("utf-8").splitlines()[1:] == ["d\\udce9.csv,2,columns"]
+
+
+def test_a_run_that_was_killed_holds_no_name_of_a_file(tmp_path: Path) -> None:
+    """An attestation may be called after its person."""
+    leak = _leak(tmp_path / "AB987654-0612345699.csv", "1;202501;123456789;;;26;;", "broken")
+    with pytest.raises(_DiedError):
+        _ingest(tmp_path, leak, engine=_Inline(die_after=0))
+    [left] = [path for path in (tmp_path / "keys").glob(f"{FILE}.*") if not path.name.endswith(".wal")]
+    with duckdb.connect(left, read_only=True) as database:
+        assert database.execute("SELECT reason FROM rejected").fetchall() == [("columns",)]
+    found = Scanner(["AB987654", "0612345699"]).scan([tmp_path / "keys"])
+    assert found.clean, found.findings
+    _ingest(tmp_path, leak, rejects=tmp_path / "rejects.csv")
+    assert (tmp_path / "rejects.csv").read_text("utf-8").splitlines()[1:] == [f"{leak.name},2,columns"]
 
 
 def test_fields_of_all_rows_of_an_identifier_are_merged(tmp_path: Path) -> None:

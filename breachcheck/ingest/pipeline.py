@@ -39,6 +39,7 @@ from breachcheck.protocol.parameters import MAX_MANIFEST_LENGTH, STANDARD, SlowH
 from breachcheck.store.ledger import Ledger
 from breachcheck.store.people import People
 from breachcheck.store.run import Run
+from breachcheck.store.schema import RUN_VERSION
 
 EVALUATE_BATCH: Final = 64  # identifiers a task with STANDARD: about a second; more with what is quicker, at most:
 EVALUATE_MOST: Final = 4096
@@ -48,7 +49,10 @@ PASSED_ON: Final = 4  # chunks done, of which each task brings word: enough that
 SAMPLE: Final = 16  # identifiers of the sources that the new release is asked for before it is published
 MOST_DESCRIBED: Final = MAX_MANIFEST_LENGTH // 2  # octets of the manifest for datasets; there is more in it
 
-_REJECTED: Final = pa.schema([("file", pa.string()), ("number", pa.uint64()), ("reason", pa.string())])
+# Not the file's name: an attestation may be called after its person.
+_REJECTED: Final = pa.schema(
+    [("file", pa.uint32()), ("part", pa.string()), ("number", pa.uint64()), ("reason", pa.string())]
+)
 
 
 class Watch(Protocol):
@@ -141,7 +145,8 @@ def ingest(
     sample: list[publish.Sample] = []
     resumed = False
     if fresh:
-        name = keys.keyed("run", job.dataset.encode(), job.mapping.digest, *sorted(fresh)).hex()[:16]
+        made_of = (bytes([RUN_VERSION]), job.dataset.encode(), job.mapping.digest, *sorted(fresh))
+        name = keys.keyed("run", *made_of).hex()[:16]
         run_key = hkdf_expand(keys.evaluator.sk, encode("shroud", name.encode()), 64)
         run = ledger.run(name, {kind: KINDS[kind].digest for column in job.mapping.column for kind in column.kind})
         resumed = run.reading is not None or run.dataset is not None
@@ -158,7 +163,7 @@ def ingest(
         _evaluate(run, sum(identifiers.values()), task, engine, watch)
         laps.end("evaluate")
         if job.rejects:
-            _write_rejects(job.rejects, run)
+            _write_rejects(job.rejects, run, list(files))
         sample = _sample(run, run_key, job.dataset, sum(identifiers.values()))
         run.finish(read, job.mapping.digest, job.mapping.linking, frozenset(fresh), replaced)
     if job.about != About():
@@ -238,7 +243,7 @@ def _read(
     told: deque[Mapping[bytes, Told]] = deque(maxlen=PASSED_ON)
     kept = time.monotonic()
     batches: list[pa.RecordBatch] = []
-    rejected: list[tuple[str, int, str]] = []
+    rejected: list[tuple[int, str, int, str]] = []
 
     def keep() -> None:
         run.keep(
@@ -254,7 +259,7 @@ def _read(
         place = places.popleft()
         told.append(shrouded.told)
         batches.append(shrouded.batch)
-        rejected += shrouded.rejected
+        rejected += [(place.file, place.part, *row) for row in shrouded.rejected]
         counts.add(shrouded.counts)
         watch("read", place.behind + shrouded.offset, total, counts.rows_read)
         if time.monotonic() - kept > KEEP_EVERY or sum(batch.nbytes for batch in batches) > KEEP_OCTETS:
@@ -273,20 +278,28 @@ def _read(
     return dataset
 
 
-def _write_rejects(path: Path, run: Run) -> None:
+def _write_rejects(path: Path, run: Run, files: Sequence[Path]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(_REJECTED.names)
-        rows.writerows(run.rejected())
+        rows.writerow(("file", "number", "reason"))
+        rows.writerows((_shown(files[file], part), number, reason) for file, part, number, reason in run.rejected())
+
+
+def _shown(path: Path, part: str) -> str:
+    name = path.name.encode("utf-8", "backslashreplace").decode()  # it need not be UTF-8
+    return "/".join(filter(None, (name, part)))
 
 
 class _Place(NamedTuple):
-    """How far reading has come: so many chunks and rows of a file, and so many octets in the files before it."""
+    """How far reading has come: so many chunks and rows of a file, the last one in this part of it, and so many octets
+    in the files before it.
+    """
 
     file: int
     chunks: int
     rows: int | None
     behind: int = 0
+    part: str = ""
 
 
 def _chunks(
@@ -304,7 +317,6 @@ def _chunks(
     behind = sum(path.stat().st_size for path in files[: first.file])
     number = 0
     for file, path in enumerate(files[first.file :], first.file):
-        shown = path.name.encode("utf-8", "backslashreplace").decode()  # a name need not be UTF-8
         try:
             found = chunks(path, mapping)
             done = first.chunks if file == first.file else 0
@@ -315,8 +327,8 @@ def _chunks(
                 )
             for count, chunk in enumerate(found, done + 1):
                 rows += chunk.count
-                places.append(_Place(file, count, rows, behind))
-                yield Numbered(number, "/".join(filter(None, (shown, chunk.part))), chunk, tuple(told))
+                places.append(_Place(file, count, rows, behind, chunk.part))
+                yield Numbered(number, _shown(path, chunk.part), chunk, tuple(told))
                 number += 1
         except UnicodeError:
             raise InputError("encoding", f"{path.name} is not in the encoding that the mapping says") from None

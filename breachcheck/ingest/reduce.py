@@ -63,15 +63,14 @@ class Shrouded:
     """What a chunk came to.
 
     `batch` has a line for each identifier in each row that says something new: kind, shrouded value, the 128-bit mark
-    of the row's linking identifiers (0 where it has none), field mask and flags. `rejected` are file, number and
-    reason of rows. `told` are those that it was the first to tell; none, if
-    they are too many to be passed on.
+    of the row's linking identifiers (0 where it has none), field mask and flags. `rejected` are number and reason
+    of rows. `told` are those that it was the first to tell; none, if they are too many to be passed on.
     """
 
     batch: pa.RecordBatch
     counts: Counts
     offset: int
-    rejected: Sequence[tuple[str, int, str]]
+    rejected: Sequence[tuple[int, str]]
     told: Mapping[bytes, Told]
 
 
@@ -149,7 +148,7 @@ class Shroud:
         batch, told = self._rows(number, chunk.plan, columns, numbers, counts, rejected)
         memory.hear(told)
         passed_on = told if len(told) <= MAX_PASSED_ON else {}
-        return Shrouded(batch, counts, chunk.offset, [(name, *one) for one in rejected], passed_on)
+        return Shrouded(batch, counts, chunk.offset, rejected, passed_on)
 
     def _rows(
         self,

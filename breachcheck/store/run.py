@@ -116,8 +116,8 @@ class Run:
             self._reach(_MERGED, dataset.model_dump_json())
         self._database.execute("CHECKPOINT run")
 
-    def rejected(self) -> Iterator[tuple[str, int, str]]:
-        """Yield name of file, row number and reason of every row that was rejected, in order."""
+    def rejected(self) -> Iterator[tuple[int, str, int, str]]:
+        """Yield place and part of the file, row number and reason of every row that was rejected, in order."""
         reader = self._database.cursor().execute("SELECT * FROM run.rejected ORDER BY ALL")
         while rows := reader.fetchmany(4096):
             yield from rows

@@ -13,6 +13,7 @@ import duckdb
 from breachcheck.errors import ReleaseError
 
 LEDGER_VERSION: Final = 4  # 4 has tombstones; 3 marks rows by their linking identifiers, and keeps their rules
+RUN_VERSION: Final = 2  # 2 has places of files, not their names
 RELEASE_VERSION: Final = 3  # 3 has the count of erasures in its manifest, 2 canaries and what was withdrawn
 
 RELEASE: Final = """
@@ -43,7 +44,7 @@ CREATE TABLE rules (rules VARCHAR NOT NULL);
 CREATE TABLE progress (stage VARCHAR NOT NULL, state VARCHAR NOT NULL);
 CREATE TABLE shrouded (kind VARCHAR NOT NULL, value BLOB NOT NULL, row_high UBIGINT NOT NULL, row_low UBIGINT NOT NULL,
                        fields UINTEGER NOT NULL, flags UTINYINT NOT NULL);
-CREATE TABLE rejected (file VARCHAR NOT NULL, number UBIGINT NOT NULL, reason VARCHAR NOT NULL);
+CREATE TABLE rejected (file UINTEGER NOT NULL, part VARCHAR NOT NULL, number UBIGINT NOT NULL, reason VARCHAR NOT NULL);
 CREATE TABLE evaluated (position UBIGINT NOT NULL, output BLOB NOT NULL, locator UBIGINT NOT NULL);
 """
 _LOCKED: Final = "IO Error: Could not set lock on file "  # as DuckDB says it; a damaged one has a bad "block"
