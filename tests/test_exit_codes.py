@@ -81,6 +81,16 @@ def test_streams_and_limits_of_the_shell(small: Path, shell: str, command: str, 
     assert stderr.count("\n") <= 1, stderr
 
 
+@pytest.mark.parametrize("command", ["check", "forget"])
+def test_an_identifier_on_the_command_line_is_refused_and_not_repeated(tmp_path: Path, command: str) -> None:
+    folders = ["--keys", tmp_path, "--releases", tmp_path, "--reference", "x"]
+    options = folders if command == "forget" else ["--url", "http://127.0.0.1:1", "--publisher-key", tmp_path]
+    done = run(command, "phone", "0612345678", *options, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "argument: no identifier" in done.stderr
+    assert "0612345678" not in done.stderr
+
+
 @pytest.mark.parametrize("command", ["show", "check"])
 def test_without_memory_there_is_no_verdict(small: Path, command: str) -> None:
     # The C library itself may end the process, with a code of its own.

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.main import get_command
 
-from breachcheck.cli import keys, maintenance, mapping, public, release, steward
+from breachcheck.cli import keys, maintenance, mapping, prompt, public, release, steward
 from breachcheck.cli.options import COULD_NOT, EXPOSED, NOT_FOUND, USAGE
 from breachcheck.errors import BreachcheckError, InputError
 
@@ -34,13 +34,13 @@ for name, group in (
 for command in (
     steward.synth,
     steward.ingest,
-    steward.forget,
     steward.forgotten,
     public.serve,
-    public.check,
     public.demo,
 ):
     app.command()(command)
+for asking in (steward.forget, public.check):
+    app.command(context_settings=prompt.ASKED)(asking)
 
 
 def _version(wanted: bool) -> None:

@@ -11,6 +11,17 @@ import typer
 from breachcheck.errors import InputError
 
 _MAX_LINE: Final = 4096  # bytes of an identifier on standard input
+ASKED: Final = {"allow_extra_args": True}  # a command's settings: what is too much is refused here, and not repeated
+
+
+def refuse_words(context: typer.Context) -> None:
+    """Refuse what stands on the command line beside the kind, without repeating it.
+
+    Raises:
+        InputError: `argument`.
+    """
+    if context.args:
+        raise InputError("argument", "no identifier on the command line, where others see it and history keeps it")
 
 
 def identifier(kind: str) -> str:

@@ -49,6 +49,7 @@ def serve(
 
 
 def check(
+    context: typer.Context,
     kind: Annotated[
         str,
         typer.Argument(
@@ -81,6 +82,7 @@ def check(
     from breachcheck.exposure import Exposed, NotFound
     from breachcheck.keys import read_publisher_key
 
+    prompt.refuse_words(context)
     text = prompt.identifier(kind)
     try:
         with Client(

@@ -204,6 +204,7 @@ def _engine(
 
 
 def forget(
+    context: typer.Context,
     kind: Annotated[str, typer.Argument(help="The kind of the identifiers, as for `check`.")],
     reference: Annotated[
         str,
@@ -233,6 +234,7 @@ def forget(
     from breachcheck.protocol.parameters import SLOW_HASHES
     from breachcheck.store.ledger import FILE, Ledger
 
+    prompt.refuse_words(context)
     hardening.harden()
     steward = room.read_steward(keys, releases)
     previous = read_previous(releases, steward)
