@@ -50,6 +50,7 @@ class Stage:
     truths: dict[int, dict[Who, Said]] = field(default_factory=dict)
     published: int = 0
     unjudged: list[tuple[Who, Said]] = field(default_factory=list)  # of releases that nobody here knew yet
+    turning: threading.Lock = field(default_factory=threading.Lock)  # held by whoever makes an event, or waits for one
 
     def route(self, path: str) -> int:
         """Return the port for a request."""
@@ -186,7 +187,8 @@ def _events(
     while not stop.wait(_EVERY):
         turn = turns[number % len(turns)]
         number += 1
-        outcome = turn(stage)
+        with stage.turning:
+            outcome = turn(stage)
         with lock:
             tally.count(f"event: {turn.__name__.strip('_')}", outcome, wrong=outcome.startswith("WRONG"))
         say(f"soak: {outcome}")
@@ -247,4 +249,5 @@ def _fill(stage: Stage) -> str:
 
 
 def _used(when: str, stage: Stage) -> Used:
-    return Used(when, *(held(pid) for pid in (stage.buckets.process.pid, stage.evaluator.process.pid, os.getpid())))
+    with stage.turning:  # or the evaluator may be dead
+        return Used(when, *(held(pid) for pid in (stage.buckets.process.pid, stage.evaluator.process.pid, os.getpid())))
