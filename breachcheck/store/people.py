@@ -25,7 +25,7 @@ import duckdb
 
 from breachcheck.exposure import Flag
 
-MAX_SETS: Final = 64
+MAX_SETS: Final = 16  # no person has so many numbers; of so many people each would see the fields of all
 MAX_CROWD: Final = 1024
 _ROUNDS: Final = 64  # what is not settled by then is no person's
 
@@ -59,12 +59,14 @@ CREATE OR REPLACE TEMP TABLE next AS
 WITH least AS (SELECT strong, min(label) AS label FROM edge JOIN label USING (line) GROUP BY strong)
 SELECT line, min(least.label) AS label FROM edge JOIN least USING (strong) GROUP BY line
 """
-# A label names a strong identifier of the same component: what that one has come to is further on. So the rounds that a
-# chain takes grow with the logarithm of its length.
+# All lines of a label go where one of them can, and then where those are going: the rounds that a chain takes grow with
+# the logarithm of its length, in whatever order it is numbered.
 _JUMP: Final = """
 CREATE OR REPLACE TEMP TABLE label AS
-WITH least AS (SELECT strong, min(label) AS label FROM edge JOIN next USING (line) GROUP BY strong)
-SELECT line, coalesce(least.label, next.label) AS label FROM next LEFT JOIN least ON least.strong = next.label
+WITH hop AS (
+    SELECT label.label AS here, min(next.label) AS there FROM label JOIN next USING (line) GROUP BY label.label)
+SELECT line, further.there AS label
+FROM label JOIN hop ON label.label = hop.here JOIN hop AS further ON hop.there = further.here
 """
 _MOVED: Final = "SELECT next.label FROM next JOIN label USING (line) WHERE next.label <> label.label"
 _CROWD: Final = """
