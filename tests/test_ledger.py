@@ -126,14 +126,23 @@ def test_a_run_that_was_killed_does_not_go_on_under_other_rules(
 
 
 def _sorted_leak(path: Path) -> Path:
-    return leak(path, *(f"1;202501;{100_000_000 + 7 * n};Test;;26;4000;" for n in range(400)))
+    """Write a leak sorted by number, in all rows of which the same employer's phone stands."""
+    return leak(path, *(f"1;202501;{100_000_000 + 7 * n};Test;;26;4000;0522123456" for n in range(400)))
 
 
 def _is_in_no_order(numbers: Sequence[int]) -> None:
     """Refuse an order of 400 numbers that has a trend, in all of it or in parts that follow each other."""
+    assert len(numbers) == 400
     rising = sum(a < b for a, b in pairwise(numbers))
     # Of a random order the mean is half of the pairs, the variance a twelfth of their number.
     assert abs(rising - 399 / 2) < 5 * math.sqrt(400 / 12)
+
+
+def _are_in_no_order(rows: Sequence[tuple[str, tuple[int, int], int | None]]) -> None:
+    """Refuse rows of kind, mark and number in which the numbers, or those of the rows of the one phone, have a trend."""
+    numbers = {mark: number for _, mark, number in rows if number is not None}
+    _is_in_no_order([number for _, _, number in rows if number is not None])
+    _is_in_no_order([numbers[mark] for kind, mark, _ in rows if kind == "phone"])
 
 
 def test_the_rows_of_the_ledger_are_not_in_the_order_of_the_file(tmp_path: Path) -> None:
@@ -145,21 +154,27 @@ def test_the_rows_of_the_ledger_are_not_in_the_order_of_the_file(tmp_path: Path)
         message = slow_hash(identifier, keys.service_salt, TESTING_ONLY)
         whose[oprf.evaluate(keys.evaluator.sk, message)] = n
     with duckdb.connect(tmp_path / "keys" / FILE, read_only=True) as database:
-        rows = database.execute("SELECT output FROM exposure ORDER BY rowid").fetchall()
-    _is_in_no_order([whose[output] for (output,) in rows])
+        rows = database.execute("SELECT kind, row_high, row_low, output FROM exposure ORDER BY rowid").fetchall()
+    _are_in_no_order([(kind, (high, low), whose.get(output)) for kind, high, low, output in rows])
 
 
-@pytest.mark.parametrize("table", ["standing", "merged"])
-def test_nor_are_those_of_a_run_that_was_killed(tmp_path: Path, table: str) -> None:
+def _left_by_a_killed_run(root: Path) -> tuple[Path, AESSIV]:
     with pytest.raises(DiedError):
-        ingest_small(tmp_path, _sorted_leak(tmp_path / "a.csv"), dies=True)
-    [left] = (tmp_path / "keys").glob(f"{FILE}.*")
+        ingest_small(root, _sorted_leak(root / "a.csv"), dies=True)
+    [left] = (root / "keys").glob(f"{FILE}.*")
     run = left.name.removeprefix(f"{FILE}.").encode()
-    sk = key_room.read_steward(tmp_path / "keys").evaluator.sk
-    cipher = AESSIV(hkdf_expand(sk, encode("shroud", run), 64))
+    sk = key_room.read_steward(root / "keys").evaluator.sk
+    return left, AESSIV(hkdf_expand(sk, encode("shroud", run), 64))
+
+
+def test_nor_are_those_of_a_run_that_was_killed(tmp_path: Path) -> None:
+    left, cipher = _left_by_a_killed_run(tmp_path)
     with duckdb.connect(left, read_only=True) as database:
-        rows = database.execute(f"SELECT kind, value FROM {table} ORDER BY rowid").fetchall()  # noqa: S608
-    _is_in_no_order([int(unshroud(cipher, *row).canonical) for row in rows])
+        rows = database.execute("SELECT kind, row_high, row_low, value FROM standing ORDER BY rowid").fetchall()
+        merged = database.execute("SELECT value FROM merged WHERE kind = 'social_security' ORDER BY rowid").fetchall()
+    whose = {value: int(unshroud(cipher, "social_security", value).canonical) for (value,) in merged}
+    _is_in_no_order(list(whose.values()))
+    _are_in_no_order([(kind, (high, low), whose.get(value)) for kind, high, low, value in rows])
 
 
 # --- files that are locked, damaged, or find no space ----------------------------------------------------------------

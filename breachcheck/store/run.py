@@ -97,7 +97,8 @@ class Run:
         """Append shrouded values with their masks, rejected rows, and how far it has come, all or nothing."""
         with schema.Transaction(self._database):
             # Not in the order of the files: whoever knows that a file is sorted could name its values by their place.
-            self._insert("run.shrouded", shrouded, order="value")
+            # Nor in that of the rows in which one value stands: by their marks it names all else that stands in them.
+            self._insert("run.shrouded", shrouded, order="value, row_high, row_low")
             self._insert("run.rejected", rejected)
             self._reach(_READING, state)
 
@@ -212,7 +213,7 @@ class Run:
                 "coalesce(new_high, row_high), coalesce(new_low, row_low), fields, flags "
                 "FROM run.standing JOIN run.merged USING (kind, value) "
                 "JOIN (FROM run.evaluated ANTI JOIN erased USING (position)) AS kept ON merged.rowid = kept.position "
-                "LEFT JOIN redrawn USING (row_high, row_low) ORDER BY locator",
+                "LEFT JOIN redrawn USING (row_high, row_low) ORDER BY locator, row_high, row_low",
                 [self._name, dataset.name, *linked],
             )
             self._database.execute(
