@@ -28,7 +28,8 @@ from breachcheck import keys as key_room
 from breachcheck.config import load
 from breachcheck.errors import InputError, ProtocolError, ReleaseError
 from breachcheck.exposure import Exposure, Reason
-from breachcheck.ingest import renewal
+from breachcheck.ingest import renewal, withdrawal
+from breachcheck.ingest.publish import Policy, publish
 from breachcheck.notices.plan import add_window
 from breachcheck.protocol import canary
 from breachcheck.protocol import client as protocol
@@ -41,6 +42,7 @@ from breachcheck.store import reader, schema
 from breachcheck.store.ledger import FILE, Ledger
 from breachcheck.store.verify import ask, verify, verify_canaries
 from breachcheck.synth import nonmember
+from tests.steward import silent
 from tests.test_service import Process, asking, fresh_elements, running, word
 from tests.world import World, free_port, make_world, run
 
@@ -236,6 +238,14 @@ def test_an_old_release_is_refused_by_its_schema_before_its_manifest_is_read(sma
         reader.open_release(small.releases)
 
 
+def test_a_version_that_is_kept_in_another_type_is_a_version(small: World) -> None:
+    with duckdb.connect(reader.current(small.releases) / reader.DATABASE) as database:
+        database.execute("ALTER TABLE release ALTER schema_version TYPE VARCHAR")
+        database.execute("UPDATE release SET schema_version = '4'")
+    with pytest.raises(ReleaseError, match="a newer breachcheck"):
+        reader.open_release(small.releases)
+
+
 @pytest.mark.parametrize("protocol", ["breachcheck-v0", "breachcheck-v2"])
 def test_a_manifest_of_another_protocol_is_refused_by_its_version(small: World, protocol: str) -> None:
     path = reader.current(small.releases) / reader.MANIFEST
@@ -285,6 +295,37 @@ def test_what_is_damaged_or_not_ours_is_not_renewed(small: World) -> None:
     with pytest.raises(ReleaseError, match="mismatch"):
         renewal.renew(steward, small.releases, timedelta(days=1), now)
     assert (reader.current(small.releases) / reader.MANIFEST).read_bytes() == signed
+
+
+# --- A clock that is behind -------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_published_before_the_last_release_was_signed(small: World) -> None:
+    steward, before = key_room.read_steward(small.keys), manifest_of(small)
+    past = before.created - timedelta(seconds=1)
+    with Ledger(small.keys / FILE, steward, TESTING_ONLY) as ledger:
+        with pytest.raises(ReleaseError, match="clock"):
+            withdrawal.withdraw("demo", {"en": "x"}, ledger, steward, small.releases, Policy(), past, silent)
+        with pytest.raises(ReleaseError, match="clock"):
+            publish(ledger, steward, TESTING_ONLY, small.releases, Policy(), past, [], silent)
+        assert (manifest_of(small), len(ledger.datasets())) == (before, 1)
+        ledger.gather()
+        at_my_word = Policy(shrink=True)  # the one before was signed by a clock that was ahead
+        manifest = publish(ledger, steward, TESTING_ONLY, small.releases, at_my_word, past, [], silent)
+    assert (manifest.release, manifest.created) == (2, past)
+
+
+def test_a_release_that_has_expired_does_not_replace_one_that_is_current(small: World, tmp_path: Path) -> None:
+    steward, long_ago = key_room.read_steward(small.keys), datetime.now(UTC) - timedelta(days=100)
+    with running(tmp_path, "--releases", small.releases, "--keys", small.keys, env=QUICK) as process:
+        with Ledger(small.keys / FILE, steward, TESTING_ONLY) as ledger:
+            ledger.gather()
+            publish(ledger, steward, TESTING_ONLY, small.releases, Policy(shrink=True), long_ago, [], silent)
+        eventually(lambda: process.metric('breachcheck_new_releases_total{outcome="refused"}') > 0, True)
+        assert (_release_of(process), _health(process)) == (1, (200, [], None))
+        assert "release_expired: clients would refuse it" in process.output.read_text()
+        run("release", "renew", "--keys", small.keys, "--releases", small.releases)
+        eventually(lambda: _release_of(process), 2)
 
 
 # --- Withdrawal -------------------------------------------------------------------------------------------------------
@@ -679,6 +720,32 @@ def test_where_there_are_too_many_canaries_for_one_walk_they_take_turns(
         assert asked == every * 2
 
 
+def test_a_first_walk_that_takes_too_long_leaves_the_rest_to_the_next(
+    small: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow machine with many datasets becomes ready: no walk over all of them would ever have ended in time."""
+    assert selfcheck._ASKING_FIRST + selfcheck.WALK < selfcheck._FIRST
+    asked: list[object] = []
+    with (
+        running(tmp_path, "--releases", small.releases, "--keys", small.keys, env=CAPS) as process,
+        reader.open_release(small.releases) as release,
+    ):
+        app = create_app(load(), release, key_room.read_evaluator(small.keys))
+        check = selfcheck.SelfCheck(app.edge_state, process.url, None)
+        ask_one = check._ask
+
+        def noting(manifest: Manifest, one: Any, *more: Any) -> None:
+            asked.append((one.identifier.kind, one.identifier.canonical))
+            ask_one(manifest, one, *more)
+
+        monkeypatch.setattr(check, "_ask", noting)
+        monkeypatch.setattr(selfcheck, "_ASKING_FIRST", -1.0)
+        asyncio.run(check.once())
+        assert (check.reason(), len(asked)) == (None, 1)
+        asyncio.run(check.once())
+        assert (check.reason(), len(set(asked)), len(asked)) == (None, 10, 11)
+
+
 def test_after_maintenance_the_self_check_does_not_wait_for_its_turn(tiny: World, tmp_path: Path) -> None:
     plan, now = tmp_path / "plan.toml", datetime.now(UTC)
     add_window(plan, now - timedelta(minutes=1), now + timedelta(seconds=20), {"en": "Work."}, now)
@@ -778,6 +845,19 @@ def test_a_self_check_that_does_not_end_is_not_a_self_check_that_passed(
         monkeypatch.setattr(time, "monotonic", lambda: now + 69)
         assert check.reason() == "not_checked"
         assert app.edge_state.reasons() == ["self_check"]
+
+
+def test_a_service_of_which_a_part_has_died_is_not_ready(small: World, tmp_path: Path) -> None:
+    with running(tmp_path, "--releases", small.releases, "--role", "buckets", env=QUICK) as process:
+        assert _health(process) == (200, [], None)
+        shutil.copytree(small.releases / "1", small.releases / "2")
+        with duckdb.connect(small.releases / "2" / reader.DATABASE) as database:  # what nobody foresaw
+            database.execute("ALTER TABLE bucket ALTER entries DROP NOT NULL")
+            database.execute("UPDATE bucket SET entries = NULL")
+        (small.releases / reader.CURRENT).write_text("2\n")
+        resign(small, valid_until="2099-01-01T00:00:00Z")
+        eventually(lambda: _health(process), (503, ["self_check"], "not_checked"))
+        assert "what runs beside the answers has stopped" in process.output.read_text()
 
 
 def test_metrics_tell_of_nobody(small: World, tmp_path: Path) -> None:

@@ -259,7 +259,7 @@ def test_what_comes_and_goes_is_one_incident_and_the_record_is_bounded(tmp_path:
         clock.now += SAME
         incidents.clear("self_check")
         clock.now += SAME
-    assert incidents.past == (Incident("self_check", DAWN, DAWN + 99 * SAME),)
+    assert incidents.past == (Incident("self_check", DAWN, DAWN + 99 * SAME, DAWN + 98 * SAME),)
     incidents.trouble("lasting")
     for _ in range(MOST + 20):
         incidents.trouble("self_check")
@@ -268,6 +268,22 @@ def test_what_comes_and_goes_is_one_incident_and_the_record_is_bounded(tmp_path:
     assert [one.name for one in incidents.open] == ["lasting"]
     assert len(incidents.past) == MOST - 1
     assert len(path.read_bytes().splitlines()) == MOST
+
+
+def test_trouble_that_comes_back_is_news_in_the_feed(tmp_path: Path) -> None:
+    """One entry, whose time never goes back: readers skip what is not newer."""
+    clock, path = Clock(), tmp_path / "incidents.jsonl"
+    incidents, told = Incidents(clock, path), []
+    for step in (incidents.trouble, incidents.clear, incidents.trouble, incidents.clear):
+        step("self_check")
+        record = Incidents(clock, path)
+        board = Board(troubles=record.open, past=record.past)
+        entry = parsed_atom(feeds.atom(board, LANGUAGES["en"], None)).find(f"{ATOM}entry")
+        assert entry is not None
+        told.append((entry.findtext(f"{ATOM}id"), entry.findtext(f"{ATOM}updated")))
+        clock.now += timedelta(minutes=1)
+    assert len({name for name, _ in told}) == 1
+    assert [moment for _, moment in told] == [f"{DAWN + timedelta(minutes=n):%Y-%m-%dT%H:%M:%SZ}" for n in range(4)]
 
 
 def test_a_clock_that_goes_back_makes_no_incident_end_before_it_began() -> None:

@@ -91,7 +91,7 @@ def ingest(
         ),
     ] = None,
     allow_shrinking: Annotated[
-        bool, typer.Option("--allow-shrinking", help="Publish although the ledger lacks what the last release had.")
+        bool, typer.Option("--allow-shrinking", help="Publish less than the last release had, or one dated before it.")
     ] = False,
     follows: Annotated[
         Path | None,

@@ -11,7 +11,7 @@ from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -117,12 +117,12 @@ def ingest(
             `rejects` when more than half of the rows cannot.
         ReleaseError: ledger or release folder cannot be used, or the new release does not verify.
     """
-    laps = _Laps()
+    laps, began = _Laps(), time.monotonic()
     asked = _describe(job, Counts())
     _refuse_before_reading(job, asked, ledger)
     # Now already, and not only when hours of work are in the wrong ledger.
     previous = publish.read_previous(releases, keys)
-    publish.refuse_less(previous, ledger, keys, policy)
+    publish.refuse_less(previous, ledger, keys, policy, now)
     # Not a bare digest: that of a leaked file would say, to whoever has the file, that the ledger was made from it.
     versions = {path: _version(path) for path in job.files}
     given = {keys.keyed("source", digest(path)): path for path in job.files}
@@ -171,6 +171,7 @@ def ingest(
     laps.end("keep")
     people = ledger.gather()
     laps.end("people")
+    now += timedelta(seconds=time.monotonic() - began)  # the release before may have been renewed meanwhile
     manifest = publish.publish(ledger, keys, parameters, releases, policy, now, sample, watch)
     dataset = next(one for one in ledger.datasets() if one.name == job.dataset)
     laps.end("publish")

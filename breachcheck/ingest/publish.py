@@ -47,8 +47,8 @@ _BATCH_BYTES: Final = 8 << 20
 class Policy:
     """What a release promises: how many share a bucket, how long it is current, and whether prefixes may grow.
 
-    With `shrink` it may lack what the release before it had. `follows` is the last release of the epoch before: what
-    was withdrawn there stays listed, and as many must be erased here.
+    With `shrink` it may lack what the release before it had, and follow one that was signed later than now. `follows`
+    is the last release of the epoch before: what was withdrawn there stays listed, and as many must be erased here.
     """
 
     k_members: int = K_MEMBERS
@@ -88,7 +88,7 @@ def publish(
     folder that the next run removes, or a complete release that nothing points to and whose number is not used again.
 
     Raises:
-        ReleaseError: `nothing_to_publish`, `epoch`, `epoch_before`, `ledger_behind`, `ledger_rules`,
+        ReleaseError: `nothing_to_publish`, `epoch`, `epoch_before`, `clock`, `ledger_behind`, `ledger_rules`,
             `erasures_missing`, `dataset_missing`, `withdrawn`, `page_length`, `verification`, or what `store.reader`
             finds wrong.
     """
@@ -98,7 +98,7 @@ def publish(
     for left in releases.glob(".staging-*"):
         shutil.rmtree(left)
     previous = read_previous(releases, keys)
-    refuse_less(previous, ledger, keys, policy)
+    refuse_less(previous, ledger, keys, policy, now)
     refuse_other_rules(ledger.runs())
     rules = ledger.rules()
     datasets = list(map(of_people, ledger.datasets()))
@@ -199,17 +199,23 @@ def _read(releases: Path, keys: StewardKeys) -> Manifest:
         raise ReleaseError("manifest", f"the release before this one: {error}") from None
 
 
-def refuse_less(previous: Manifest | None, ledger: Ledger, keys: StewardKeys, policy: Policy) -> None:
-    """Refuse to publish from a ledger that has forgotten: rows, who was erased, or the epoch before.
+def refuse_less(previous: Manifest | None, ledger: Ledger, keys: StewardKeys, policy: Policy, now: datetime) -> None:
+    """Refuse to publish from a ledger that has forgotten: rows, who was erased, or the epoch before; or in the past.
 
     Raises:
-        ReleaseError: `ledger_behind`, `erasures_missing`, `epoch_before`.
+        ReleaseError: `ledger_behind`, `erasures_missing`, `epoch_before`, `clock`.
     """
     for before in (previous, policy.follows):
         if before:
             refuse_forgetful(before, ledger)
     if policy.shrink:
         return
+    if any(before and now < before.created for before in (previous, policy.follows)):
+        raise ReleaseError(
+            "clock",
+            "the release before was signed later than now: the clock is behind, and what is published would expire "
+            "early; or it was ahead then, and --allow-shrinking goes on",
+        )
     if previous:
         refuse_behind(previous, ledger)
     elif keys.before and not policy.follows:

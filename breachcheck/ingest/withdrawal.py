@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from breachcheck.errors import InputError
-from breachcheck.ingest.publish import Policy, publish, read_previous
+from breachcheck.ingest.publish import Policy, publish, read_previous, refuse_less
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol.manifest import Manifest, Withdrawal
 from breachcheck.store.ledger import Ledger
@@ -46,6 +46,7 @@ def withdraw(
         withdrawal = Withdrawal(name=dataset, date=f"{now.astimezone(UTC):%Y-%m-%d}", reason=dict(reason))
     except ValidationError:
         raise InputError("reason", _WANTED) from None
+    refuse_less(previous, ledger, keys, policy, now)  # before the ledger forgets
     ledger.withdraw(dataset)
     ledger.gather()
     return publish(ledger, keys, previous.parameters, releases, policy, now, [], watch, withdrawal)

@@ -9,7 +9,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -29,11 +29,17 @@ _MODE: Final = 0o600
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One trouble; `ended` is None while it lasts. Times are UTC, in whole seconds."""
+    """One trouble; `ended` is None while it lasts, `again` when it last came back. Times are UTC, in whole seconds."""
 
     name: str
     began: datetime
     ended: datetime | None = None
+    again: datetime | None = None
+
+    @property
+    def updated(self) -> datetime:
+        """When there was last something new to tell of it."""
+        return self.ended or self.again or self.began
 
 
 class _Line(BaseModel):
@@ -42,6 +48,7 @@ class _Line(BaseModel):
     name: Annotated[str, StringConstraints(pattern=f"^{_NAME}$")]
     began: AwareDatetime
     ended: AwareDatetime | None = None
+    again: AwareDatetime | None = None
 
 
 class Incidents:
@@ -80,7 +87,7 @@ class Incidents:
             now = self._now()
             for place, one in enumerate(self._record):
                 if one.name == name and one.ended is not None and timedelta() <= now - one.ended <= SAME:
-                    self._record[place] = replace(one, ended=None)
+                    self._record[place] = replace(one, ended=None, again=now)
                     break
             else:
                 self.begun += 1
@@ -94,7 +101,7 @@ class Incidents:
             # More than one, if two processes wrote one file, or somebody by hand.
             lasting = [place for place, one in enumerate(self._record) if one.name == name and one.ended is None]
             for place in lasting:
-                self._record[place] = replace(self._record[place], ended=max(self._now(), self._record[place].began))
+                self._record[place] = replace(self._record[place], ended=max(self._now(), self._record[place].updated))
             if lasting:
                 self._save()
 
@@ -131,7 +138,8 @@ class Incidents:
         for line in lines:
             try:
                 read = _Line.model_validate_json(line)
-                self._record.append(Incident(read.name, _whole(read.began), _whole(read.ended) if read.ended else None))
+                times = (_whole(moment) if moment else None for moment in (read.ended, read.again))
+                self._record.append(Incident(read.name, _whole(read.began), *times))
             except (ValidationError, OverflowError):
                 _LOG.error("a line of the record of incidents cannot be read and is left out")
         self._record.sort(key=lambda one: one.began)
@@ -140,7 +148,7 @@ class Incidents:
     def _save(self) -> None:
         if self._path is None:
             return
-        lines = [_Line(name=one.name, began=one.began, ended=one.ended).model_dump_json() for one in self._record]
+        lines = [_Line(**asdict(one)).model_dump_json(exclude_none=True) for one in self._record]
         try:
             replace_file(self._path, "".join(f"{line}\n" for line in lines).encode(), _MODE)
         except OSError as error:

@@ -108,6 +108,8 @@ class Follower:
             raise ReleaseError("rolled_back", "it is older than the one that is served: clients would refuse it")
         if new.release == old.release and new.kinds != old.kinds:
             raise ReleaseError("mismatch", "it has the number of the one that is served, and other buckets")
+        if (untimely := self._state.untimely(new)) and not self._state.untimely(old):
+            raise ReleaseError(untimely, "clients would refuse it, and the one that is served is current")
 
     def _look(self) -> str | None:
         """Return the ETag of the manifest in the folder, or None if there is none that can be read."""

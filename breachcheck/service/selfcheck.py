@@ -5,7 +5,8 @@ role `buckets`     manifest, and one bucket of each kind with its path
 role `evaluator`   one evaluation with its proof
 any, with a URL    manifest, and one canary or stranger, another each time, through whatever stands there
 
-The first walk over a release asks for every canary. Where they are too many for a later one, they take turns.
+The first walk over a release asks for every canary that it can in 20 seconds. Where they are too many for it, or for a
+later one, they take turns.
 
 Where there is a release, its pages are read as well: a damaged one is found before somebody asks for it.
 
@@ -18,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import os
 import random
 import time
@@ -49,6 +49,7 @@ _ANSWER: Final = 5.0
 _FIRST: Final = 30.0  # for the first walk over a release
 WALK: Final = 7.0  # for every other
 _ASKING: Final = 3.0  # after which a walk leaves the other canaries to the next
+_ASKING_FIRST: Final = 20.0  # the first over a release
 LATE: Final = 1.0  # after which a walk that should have ended counts as failed
 _PAUSE: Final = 1.0  # between two walks, at least
 _RETRY: Final = 2.0  # after a failure, at most; then twice as long each time, up to the interval
@@ -87,7 +88,7 @@ class SelfCheck:
         self._due = self._begun + _FIRST  # when the walk under way, or the next, must have ended
         self._last_seen = 0
         self._turn = 0
-        self._asked: Shelf | None = None  # of which every canary was asked for
+        self._asked: Shelf | None = None  # over which the first walk has passed
         self._wait = self._interval
         self._soon = asyncio.Event()
         state.self_check = self.reason
@@ -97,6 +98,10 @@ class SelfCheck:
         if time.monotonic() > self._due + LATE:
             return Reason.NOT_CHECKED
         return self._reason
+
+    def stop(self) -> None:
+        """Fail from now on: something that keeps this process right has ended, and nothing here begins it again."""
+        self._state.self_check = lambda: Reason.NOT_CHECKED
 
     def soon(self) -> None:
         """Let the next self-check begin now."""
@@ -178,14 +183,14 @@ class SelfCheck:
             _walk_buckets(manifest, transport, deadline)
             return
         asked = list(_canaries(manifest))
-        enough = math.inf if self._is_first(shelf) else time.monotonic() + _ASKING
+        enough = time.monotonic() + (_ASKING_FIRST if self._is_first(shelf) else _ASKING)
         first = self._turn % max(1, len(asked))
         for one in (*asked[first:], *asked[:first]):
             self._ask(manifest, one, transport, deadline)
             self._turn += 1  # what failed is asked again
             # Elsewhere each is an element of the ration of whoever lives at this address.
             if not self._own or time.monotonic() > enough:
-                return
+                break
         self._asked = shelf
 
     def _read(self, shelf: Shelf, pages: list[tuple[str, int]]) -> None:

@@ -14,6 +14,7 @@ import sys
 import traceback
 from asyncio.events import TimerHandle
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from functools import partial
 from types import TracebackType
 from typing import Any, Final
 
@@ -50,7 +51,8 @@ _NOT_HTTP: Final = b"".join(
     ]
 )
 
-Upkeep = Callable[[], Awaitable[list[Coroutine[Any, Any, None]]]]  # called once the service answers: what runs beside
+# Called once the service answers: what runs beside it, and what to do when one of that ends.
+Upkeep = Callable[[], Awaitable[tuple[list[Coroutine[Any, Any, None]], Callable[[], None]]]]
 
 
 # --- Connections ------------------------------------------------------------------------------------------------------
@@ -231,9 +233,10 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, check that the answers are right, and say so."""
         await super().startup(sockets)
-        self._tasks = [asyncio.create_task(task) for task in await self._upkeep()]
+        beside, ended = await self._upkeep()
+        self._tasks = [asyncio.create_task(task) for task in beside]
         for task in self._tasks:
-            task.add_done_callback(_tell_end)
+            task.add_done_callback(partial(_tell_end, ended))
         sys.stderr.write(f"breachcheck: {self._announcement}\n")
         sys.stderr.flush()
 
@@ -254,8 +257,9 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def _tell_end(task: asyncio.Task[None]) -> None:
+def _tell_end(ended: Callable[[], None], task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
+        ended()
         logging.getLogger(__name__).error("what runs beside the answers has stopped", exc_info=error)
 
 
@@ -350,11 +354,11 @@ def serve(settings: Settings) -> None:
         what = f"release {release.manifest.release}" if release else "evaluations"
         where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-        async def upkeep() -> list[Coroutine[Any, Any, None]]:
+        async def upkeep() -> tuple[list[Coroutine[Any, Any, None]], Callable[[], None]]:
             check = SelfCheck(state, _reached(host, port), publisher_key)
             await check.once()
             of_release = [Follower(state, publisher_key, check.soon).run(), check.read()] if release else []
-            return [check.run(), Watch(state).stand(), *of_release]
+            return [check.run(), Watch(state).stand(), *of_release], check.stop
 
         config = uvicorn.Config(
             app,

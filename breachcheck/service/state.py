@@ -14,6 +14,7 @@ from hashlib import sha256
 from breachcheck.config import Settings
 from breachcheck.errors import ReleaseError
 from breachcheck.protocol.client import CLOCK_SKEW
+from breachcheck.protocol.manifest import Manifest
 from breachcheck.protocol.server import Evaluator
 from breachcheck.service.answers import IMMUTABLE, OCTETS, REVALIDATED, Headers, length
 from breachcheck.service.limits import Ration
@@ -143,6 +144,13 @@ class State:
             self._retired.insert(0, (time.monotonic() + self.settings.release_grace, self.shelf))
         self.shelf = shelf
 
+    def untimely(self, manifest: Manifest) -> str | None:
+        """Return the word for why clients refuse a manifest now, or None if it is current."""
+        now = datetime.fromtimestamp(self.clock(), UTC)
+        if now > manifest.valid_until:
+            return "release_expired"
+        return "release_not_yet_valid" if now < manifest.created - CLOCK_SKEW else None
+
     def forget_retired(self) -> None:
         """Close the releases whose grace is over."""
         now = time.monotonic()
@@ -166,11 +174,9 @@ class State:
         """Return why the service must not be used now, in words; none if it may be."""
         reasons = []
         if self.shelf:
-            manifest, now = self.shelf.manifest, datetime.fromtimestamp(self.clock(), UTC)
-            if now > manifest.valid_until:
-                reasons.append("release_expired")
-            if now < manifest.created - CLOCK_SKEW:
-                reasons.append("release_not_yet_valid")
+            manifest = self.shelf.manifest
+            if untimely := self.untimely(manifest):
+                reasons.append(untimely)
             # A damaged page stays damaged until the release was opened anew, and so every page verified.
             if self.shelf.damaged:
                 reasons.append("page_damaged")

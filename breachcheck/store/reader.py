@@ -156,7 +156,7 @@ def _pages_path(folder: Path, kind: str) -> Path:
 
 
 def _check_version(database: duckdb.DuckDBPyConnection) -> int:
-    heads = database.execute("SELECT schema_version, number FROM release").fetchall()
+    heads = database.execute("SELECT schema_version::BIGINT, number::BIGINT FROM release").fetchall()
     if len(heads) != 1:
         raise ReleaseError("mismatch", "the database is not of one release")
     version, number = heads[0]

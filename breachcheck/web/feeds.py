@@ -74,7 +74,7 @@ def _incident(incident: Incident, language: Language) -> _Entry:
     return _Entry(
         name=f"incident {incident.name} {incident.began:%Y-%m-%dT%H:%M:%SZ}",
         title=say(OVER if incident.ended else TROUBLE),
-        updated=incident.ended or incident.began,
+        updated=incident.updated,
         text=f"{text} ({say(MOROCCO_TIME)})",
         place="incidents",
     )
