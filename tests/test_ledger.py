@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
@@ -97,6 +98,18 @@ def test_a_chain_of_rows_is_one_person_or_is_cut(
         }
         assert (report.people.people, report.people.shared) == (0, 2 * length + 1)
     assert people in (None, (report.people.people, report.people.crowds))
+
+
+def test_a_chain_settles_in_few_rounds_however_it_is_numbered() -> None:
+    ascending = list(range(people_room.MAX_CROWD))
+    halves = zip(ascending[::2], reversed(ascending[1::2]), strict=True)
+    for strong in (ascending, ascending[::-1], [one for pair in halves for one in pair]):
+        edges = [(line, one) for line, pair in enumerate(pairwise(strong)) for one in pair]
+        with duckdb.connect() as database:
+            lines, identifiers = zip(*edges, strict=True)
+            database.register("edge", pa.table({"line": lines, "strong": identifiers}))
+            assert people_room._settle(database) <= 12
+            assert database.execute("SELECT DISTINCT label FROM next").fetchall() == [(0,)]
 
 
 def _narrow(root: Path) -> Path:
