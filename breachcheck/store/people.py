@@ -155,14 +155,13 @@ def gather(database: duckdb.DuckDBPyConnection) -> People:
     return People(people, hubs, crowds, shared, fields)
 
 
-def _settle(database: duckdb.DuckDBPyConnection) -> int:
-    """Make the tables `label` and `next` of `edge`, and return the rounds it took: equal where all is settled."""
+def _settle(database: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables `label` and `next` of `edge`: equal, if it is settled."""
     run = database.execute
     run(_LABEL)
-    for rounds in range(1, _ROUNDS + 1):
+    for _ in range(_ROUNDS):
         run(_LEAST)
         run(_SETTLE)
         if not run(f"{_MOVED} LIMIT 1").fetchone():
             break
         run(_JUMP)
-    return rounds
