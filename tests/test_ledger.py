@@ -21,6 +21,7 @@ from breachcheck.errors import ReleaseError
 from breachcheck.exposure import DataClass, mask_of
 from breachcheck.ingest import completeness, pipeline, publish
 from breachcheck.ingest.reduce import unshroud
+from breachcheck.ingest.withdrawal import withdraw
 from breachcheck.protocol import oprf
 from breachcheck.protocol.encoding import encode, hkdf_expand
 from breachcheck.protocol.identifier import KINDS, Kind, identify
@@ -28,7 +29,7 @@ from breachcheck.protocol.parameters import TESTING_ONLY
 from breachcheck.protocol.slow_hash import slow_hash
 from breachcheck.store import people as people_room
 from breachcheck.store.ledger import FILE, Ledger
-from tests.steward import DiedError, ingest_small, leak
+from tests.steward import NOW, DiedError, ingest_small, leak, silent
 
 ONE = "1;202501;123456789;Test;;26;4000;"
 TWO = "1;202501;123456780;Test;AB123456;26;4000;"
@@ -111,6 +112,18 @@ def test_a_chain_settles_in_few_rounds_however_it_is_numbered(monkeypatch: pytes
             database.register("edge", pa.table({"line": lines, "strong": identifiers}))
             people_room._settle(database)
             assert database.execute("SELECT DISTINCT label FROM next").fetchall() == [(0,)]
+
+
+def test_a_withdrawn_name_is_refused_before_the_ledger_has_it(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        ingest_small(tmp_path, leak(tmp_path / f"{name}.csv", ONE), dataset=name)
+    keys = key_room.read_steward(tmp_path / "keys")
+    with Ledger(tmp_path / "keys" / FILE, keys, TESTING_ONLY) as ledger:
+        withdraw("two", {"en": "No"}, ledger, keys, tmp_path / "releases", publish.Policy(), NOW, silent)
+    with pytest.raises(ReleaseError, match="withdrawn"):
+        ingest_small(tmp_path, leak(tmp_path / "more.csv", TWO), dataset="two")
+    report = ingest_small(tmp_path, tmp_path / "more.csv")
+    assert [dataset.name for dataset in report.manifest.datasets] == ["one"]
 
 
 def _narrow(root: Path) -> Path:
