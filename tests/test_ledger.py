@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
@@ -20,6 +21,7 @@ from breachcheck.errors import ReleaseError
 from breachcheck.exposure import DataClass, mask_of
 from breachcheck.ingest import completeness, pipeline, publish
 from breachcheck.ingest.reduce import unshroud
+from breachcheck.ingest.withdrawal import withdraw
 from breachcheck.protocol import oprf
 from breachcheck.protocol.encoding import encode, hkdf_expand
 from breachcheck.protocol.identifier import KINDS, Kind, identify
@@ -27,7 +29,7 @@ from breachcheck.protocol.parameters import TESTING_ONLY
 from breachcheck.protocol.slow_hash import slow_hash
 from breachcheck.store import people as people_room
 from breachcheck.store.ledger import FILE, Ledger
-from tests.steward import DiedError, ingest_small, leak
+from tests.steward import NOW, DiedError, ingest_small, leak, silent
 
 ONE = "1;202501;123456789;Test;;26;4000;"
 TWO = "1;202501;123456780;Test;AB123456;26;4000;"
@@ -97,6 +99,31 @@ def test_a_chain_of_rows_is_one_person_or_is_cut(
         }
         assert (report.people.people, report.people.shared) == (0, 2 * length + 1)
     assert people in (None, (report.people.people, report.people.crowds))
+
+
+def test_a_chain_settles_in_few_rounds_however_it_is_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people_room, "_ROUNDS", 12)
+    ascending = list(range(people_room.MAX_CROWD))
+    halves = zip(ascending[::2], reversed(ascending[1::2]), strict=True)
+    for strong in (ascending, ascending[::-1], [one for pair in halves for one in pair]):
+        edges = [(line, one) for line, pair in enumerate(pairwise(strong)) for one in pair]
+        with duckdb.connect() as database:
+            lines, identifiers = zip(*edges, strict=True)
+            database.register("edge", pa.table({"line": lines, "strong": identifiers}))
+            people_room._settle(database)
+            assert database.execute("SELECT DISTINCT label FROM next").fetchall() == [(0,)]
+
+
+def test_a_withdrawn_name_is_refused_before_the_ledger_has_it(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        ingest_small(tmp_path, leak(tmp_path / f"{name}.csv", ONE), dataset=name)
+    keys = key_room.read_steward(tmp_path / "keys")
+    with Ledger(tmp_path / "keys" / FILE, keys, TESTING_ONLY) as ledger:
+        withdraw("two", {"en": "No"}, ledger, keys, tmp_path / "releases", publish.Policy(), NOW, silent)
+    with pytest.raises(ReleaseError, match="withdrawn"):
+        ingest_small(tmp_path, leak(tmp_path / "more.csv", TWO), dataset="two")
+    report = ingest_small(tmp_path, tmp_path / "more.csv")
+    assert [dataset.name for dataset in report.manifest.datasets] == ["one"]
 
 
 def _narrow(root: Path) -> Path:

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
 from breachcheck.ingest import preview
-from breachcheck.ingest.cells import absent_in
+from breachcheck.ingest.cells import absent_in, folded_in
 from breachcheck.ingest.mapping import Column, Mapping, read_mapping
-from breachcheck.ingest.plan import folded
+from breachcheck.ingest.plan import Cell, folded
 from breachcheck.ingest.propose import propose
 from breachcheck.ingest.sources.open import chunks
 from breachcheck.ingest.tally import ColumnTally, Tally, tally
@@ -448,13 +448,30 @@ _NOTHING = (
         "\u202bلا شيء\u202c",
         "Ｎ/Ａ",
     ),
-    *("-", "\u200f-", "—", "\u200b", "\ufeff", "#N/A", "#REF!", "#DIV/0!", "(null)", "\\N"),
+    *("-", "\u200f-", "—\ufe0f", "\u200b", "\ufeff", "#N/A", "#REF!", "#DIV/0!", "(null)", "\\N"),
 )
 _ZERO = (
     *("0", "0,00", "0.00", "٠", "۰٫۰۰", "0 DH", "0,00 MAD", "DH 0.00", "0 د.م.", "0.00 €", "0 dirham", "0\u202f000,00"),
     *("-0", "−0", "0-", "(0)", "0,000.00", "0'000", "0e0", "0.0E+00"),
+    *(",00", "-$0.00", "($0.00)", " -   € ", "-\u00a0DH", "MAD -", "0 \x0b0", "0\u2028DH"),
 )
-_SOMETHING = ("5000", "0,01", "1 DH", "O", "٠٫٥", "0 DH 10", "-10", "٥", "00 1", "1e0", "DH", "néanmoins", "0612345678")
+_SOMETHING = (
+    "5000",
+    "0,01",
+    "1 DH",
+    "O",
+    "٠٫٥",
+    "0 DH 10",
+    "-10",
+    "٥",
+    "00 1",
+    "1e0",
+    "DH",
+    "-5 DH",
+    "- 5 €",
+    "néanmoins",
+    "0612345678",
+)
 
 
 @pytest.mark.parametrize(("header", "nothing"), [("N_Salaire_Reel", (*_NOTHING, *_ZERO)), ("L_Nom_Prenom", _NOTHING)])
@@ -466,6 +483,26 @@ def test_what_says_nothing_is_no_presence_however_it_is_written(header: str, not
     for texts in (nothing, _SOMETHING):
         assert [not list(cell.values(text)) for text in texts] == [texts is nothing] * len(texts)
         assert absent_in(pa.array(texts), cell).to_pylist() == [texts is nothing] * len(texts)
+
+
+_MARKS = "\0\t\x0b\x1c\x1f \x85\u00a0\u00ad\u1680\u200b\u2028\u202f\u2060\u206a\u3000\ufe0f\ufeff"
+
+
+@settings(deadline=None)
+@given(
+    words=st.lists(
+        st.lists(st.sampled_from([*_MARKS, "HİÇ", "i\u0307", "ΤΙΠΟΤΕΣ", "ς", "NULL", "né", "0", ",", "٠", "€", "-"])),
+        min_size=1,
+    ),
+    zero=st.booleans(),
+)
+def test_columns_and_cells_agree_what_is_nothing(words: list[list[str]], zero: bool) -> None:
+    texts = [*map("".join, words), "hiç", "HİÇ", "ΤΙΠΟΤΕΣ"]
+    assert folded_in(pa.array(texts)).to_pylist() == list(map(folded, texts))
+    absent = frozenset(map(folded, ("", "HİÇ", "ΤΙΠΟΤΕΣ", "NULL")))
+    cell = Cell((0,), (), 1, employer=False, split="", absent=absent, zero_is_absent=zero)
+    assert absent_in(pa.array(texts), cell).to_pylist() == [not list(cell.values(text)) for text in texts]
+    assert absent_in(pa.array(texts[-3:]), cell).to_pylist() == [True] * 3
 
 
 def test_an_identifiers_column_without_a_value_is_no_presence(tmp_path: Path) -> None:

@@ -678,7 +678,13 @@ def zstd(octets: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "pack", [gzip.compress, zstd, lambda octets: gzip.compress(octets[:20]) + gzip.compress(octets[20:])]
+    "pack",
+    [
+        gzip.compress,
+        zstd,
+        lambda octets: gzip.compress(octets[:20]) + gzip.compress(octets[20:]),
+        lambda octets: b"\x50\x2a\x4d\x18\x08\0\0\0the size" + zstd(octets[:20]) + zstd(octets[20:]),
+    ],
 )
 def test_gzip_and_zstd(read: Any, pack: Callable[[bytes], bytes]) -> None:
     assert read(pack(TABLE)) == (ROWS, {})
@@ -720,6 +726,8 @@ def test_zip_of_many_files(tmp_path: Path) -> None:
         (zipped({"a.zip": zipped({"b.csv": TABLE})}), "nested"),
         (zipped({}), "source"),
         (zipped({"a.csv": TABLE})[:-30], "source"),
+        (zipped({"a.csv": TABLE}) + zipped({"b.csv": TABLE}), "source"),
+        (zipped({"a.csv": TABLE}) + zipped({"b.csv": TABLE})[:-10], "source"),
         (b"BZh91AY&SY", "format"),
         (b"\0" * 257 + b"ustar\0", "format"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "format"),

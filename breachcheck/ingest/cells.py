@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
-from breachcheck.ingest.plan import UNSEEN, ZERO, Cell, folded
+from breachcheck.ingest.plan import LETTERS, UNSEEN, ZERO, Cell, folded
 from breachcheck.protocol.identifier import KINDS
 
 _HALF: Final = 8  # octets of the tag: a shrouded value begins with its synthetic IV (RFC 5297), which tells it apart
 _MAYBE_ZERO: Final = "^[^1-9]*(?:e|$)"  # what has another digit than 0, but for its exponent, is not
+_SPACE: Final = "[\\s\x0b\x1c-\x1f\x85\u1680\u2028\u2029]+"  # what `str.split` cuts at, for Arrow
 UINT32, UINT64 = pa.uint32(), pa.uint64()
 _BITS: Final = {name: DataClass(kind.data_class).bit for name, kind in KINDS.items()}
 
@@ -133,7 +134,7 @@ def absent_in(text: pa.Array, cell: Cell) -> pa.Array:
     absent = pc.is_in(words, pa.array(sorted(cell.absent), pa.string()))
     if cell.zero_is_absent:
         maybe = pc.match_substring_regex(words, _MAYBE_ZERO)  # few
-        spaceless = pc.replace_substring_regex(words.filter(maybe), r"\s+", "")
+        spaceless = pc.replace_substring_regex(words.filter(maybe), _SPACE, "")
         zero = pc.match_substring_regex(spaceless, f"^(?:{ZERO})$")
         absent = pc.or_(absent, pc.replace_with_mask(pa.repeat(pa.scalar(False), len(words)), maybe, zero))
     return pc.fill_null(absent.take(coded.indices), True)
@@ -144,5 +145,8 @@ def folded_in(text: pa.Array) -> pa.Array:
     strange = pc.or_(pc.invert(pc.string_is_ascii(text)), pc.match_substring(text, "\0"))
     plain = pc.ascii_lower(pc.utf8_trim_whitespace(text))
     seen = pc.replace_substring_regex(text.filter(strange), UNSEEN, "")
-    words = pc.replace_substring_regex(pc.utf8_normalize(seen, "NFKC"), r"\s+", " ")
-    return pc.replace_with_mask(plain, strange, pc.utf8_lower(pc.utf8_trim_whitespace(words)))
+    words = pc.replace_substring_regex(pc.utf8_normalize(seen, "NFKC"), _SPACE, " ")
+    words = pc.utf8_lower(pc.utf8_trim_whitespace(words))
+    for letter, one in LETTERS:
+        words = pc.replace_substring(words, letter, one)
+    return pc.replace_with_mask(plain, strange, words)

@@ -123,6 +123,7 @@ def ingest(
     # Now already, and not only when hours of work are in the wrong ledger.
     previous = publish.read_previous(releases, keys)
     publish.refuse_less(previous, ledger, keys, policy, now)
+    publish.refuse_withdrawn(publish.withdrawals(previous, policy), job.dataset)
     # Not a bare digest: that of a leaked file would say, to whoever has the file, that the ledger was made from it.
     versions = {path: _version(path) for path in job.files}
     given = {keys.keyed("source", digest(path)): path for path in job.files}

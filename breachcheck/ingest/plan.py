@@ -11,10 +11,12 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 _CURRENCY: Final = "(?:mad|dhs?|dirhams?|د[.]?م[.]?|درهما?|eur(?:os?)?|usd|[€$£%])?[.]?"
-# Of what is folded and without white space: the number 0, maybe of a currency.
-ZERO: Final = rf"{_CURRENCY}[(]?[+−-]?[0٠۰]+(?:['’,.٬٫][0٠۰]+)*[.,٫]?(?:e[+-]?[0-9]+)?[)]?-?{_CURRENCY}"
+_DIGITS: Final = "[.,٫]?[0٠۰]+(?:['’,.٬٫][0٠۰]+)*[.,٫]?(?:e[+-]?[0-9]+)?"
+# Of what is folded and without white space: the number 0, maybe of a currency; a spreadsheet's accounts have a dash.
+ZERO: Final = rf"[(+−-]?{_CURRENCY}(?:[(]?[+−-]?{_DIGITS}|[-–—])[)]?-?{_CURRENCY}[)]?"
 _ZERO: Final = re.compile(ZERO)
-UNSEEN: Final = "[\\x00\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+UNSEEN: Final = "[\\x00\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
+LETTERS: Final = (("i\u0307", "i"), ("ς", "σ"))  # of which Unicode has two rules to make them of a capital
 OTHER_RECORD: Final = "other_record"  # a line which the mapping itself says is about no person
 
 
@@ -66,4 +68,7 @@ def folded(text: str) -> str:
     """
     if text.isascii() and "\0" not in text:
         return text.strip().lower()
-    return " ".join(unicodedata.normalize("NFKC", re.sub(UNSEEN, "", text)).split()).lower()
+    words = " ".join(unicodedata.normalize("NFKC", re.sub(UNSEEN, "", text)).split()).lower()
+    for letter, plain in LETTERS:
+        words = words.replace(letter, plain)
+    return words

@@ -54,19 +54,21 @@ SELECT line, strong, run, row_high, row_low
 FROM stands JOIN line USING (run, row_high, row_low) JOIN strong USING (kind, output)
 """
 _LABEL: Final = "CREATE OR REPLACE TEMP TABLE label AS SELECT line, min(strong) AS label FROM edge GROUP BY line"
+_LEAST: Final = """
+CREATE OR REPLACE TEMP TABLE least AS
+SELECT strong, min(label) AS label FROM edge JOIN label USING (line) GROUP BY strong
+"""
 _SETTLE: Final = """
 CREATE OR REPLACE TEMP TABLE next AS
-WITH least AS (SELECT strong, min(label) AS label FROM edge JOIN label USING (line) GROUP BY strong)
 SELECT line, min(least.label) AS label FROM edge JOIN least USING (strong) GROUP BY line
 """
-# All lines of a label go where one of them can, and then where those are going: the rounds that a chain takes grow with
-# the logarithm of its length, in whatever order it is numbered.
+# All lines of a label go where one of them can, and from there, which is an identifier, to the least label of that: the
+# rounds that a chain takes grow with the logarithm of its length, in whatever order it is numbered.
 _JUMP: Final = """
 CREATE OR REPLACE TEMP TABLE label AS
 WITH hop AS (
     SELECT label.label AS here, min(next.label) AS there FROM label JOIN next USING (line) GROUP BY label.label)
-SELECT line, further.there AS label
-FROM label JOIN hop ON label.label = hop.here JOIN hop AS further ON hop.there = further.here
+SELECT line, least.label FROM label JOIN hop ON label.label = hop.here JOIN least ON hop.there = least.strong
 """
 _MOVED: Final = "SELECT next.label FROM next JOIN label USING (line) WHERE next.label <> label.label"
 _CROWD: Final = """
@@ -135,12 +137,7 @@ def gather(database: duckdb.DuckDBPyConnection) -> People:
     run = database.execute
     run(_HUB, [MAX_SETS])
     run(_EDGE)
-    run(_LABEL)
-    for _ in range(_ROUNDS):
-        run(_SETTLE)
-        if not run(f"{_MOVED} LIMIT 1").fetchone():
-            break
-        run(_JUMP)
+    _settle(database)
     run(_CROWD, [MAX_CROWD])
     run(_UNSETTLED)
     run(_KNOWN, [int(Flag.EMPLOYER)])
@@ -153,6 +150,18 @@ def gather(database: duckdb.DuckDBPyConnection) -> People:
     fields: dict[str, dict[int, int]] = {}
     for dataset, mask, count in run(_FIELDS).fetchall():
         fields.setdefault(dataset, {})[mask] = count
-    for table in ("hub", "edge", "label", "next", "crowd", "known", "member"):
+    for table in ("hub", "edge", "label", "least", "next", "crowd", "known", "member"):
         run(f"DROP TABLE {table}")
     return People(people, hubs, crowds, shared, fields)
+
+
+def _settle(database: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables `label` and `next` of `edge`: equal, if it is settled."""
+    run = database.execute
+    run(_LABEL)
+    for _ in range(_ROUNDS):
+        run(_LEAST)
+        run(_SETTLE)
+        if not run(f"{_MOVED} LIMIT 1").fetchone():
+            break
+        run(_JUMP)

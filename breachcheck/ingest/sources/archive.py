@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zipfile
 import zlib
@@ -15,7 +16,13 @@ from breachcheck.errors import InputError
 from breachcheck.ingest.sources.stream import Allowance, Stream
 
 MAX_MEMBERS: Final = 1_000_000
-_STREAMS: Final = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
+_STREAMS: Final = (
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    *((bytes([0x50 + frame]) + b"\x2a\x4d\x18", "zstd") for frame in range(16)),  # RFC 8878 §3.1.2, pzstd begins so
+)
+_MARKER: Final = 4  # octets before the first file of a zip that was made to be split
+_END: Final = 22  # octets of a zip's end record, without its comment
 _REFUSED: Final = (
     (b"BZh", "bzip2"),
     (b"\xfd7zXZ\0", "xz"),
@@ -78,10 +85,17 @@ def open_zip(file: BinaryIO) -> zipfile.ZipFile:
     """Open a zip.
 
     Raises:
-        InputError: `source`: it is damaged.
+        InputError: `source`: it is damaged, or something stands before or after what it lists: another zip, say, of
+            which the library would say nothing.
     """
     with zip_faults():
-        return zipfile.ZipFile(file)
+        archive = zipfile.ZipFile(file)
+        file.seek(-_END - len(archive.comment), io.SEEK_END)
+        ends = file.read(4) == b"PK\5\6"
+    if not ends or min((one.header_offset for one in archive.infolist()), default=0) > _MARKER:
+        archive.close()
+        raise InputError("source", "there is more in it than its list of files tells of")
+    return archive
 
 
 def members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
