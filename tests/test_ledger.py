@@ -139,7 +139,7 @@ def _is_in_no_order(numbers: Sequence[int]) -> None:
 
 
 def _are_in_no_order(rows: Sequence[tuple[str, tuple[int, int], int | None]]) -> None:
-    """Refuse rows of kind, mark and number in which the numbers, or those of the rows of the one phone, have a trend."""
+    """Refuse rows of kind, mark and number in which the numbers, or those of the one phone's rows, have a trend."""
     numbers = {mark: number for _, mark, number in rows if number is not None}
     _is_in_no_order([number for _, _, number in rows if number is not None])
     _is_in_no_order([numbers[mark] for kind, mark, _ in rows if kind == "phone"])
