@@ -153,6 +153,11 @@ def test_numbers_beyond_measure_are_wrong_use(small: Path, option: str, value: s
     assert code == 2, stderr
 
 
+def test_a_port_that_is_none_is_wrong_use_before_the_demo_begins(tmp_path: Path) -> None:
+    done = run("demo", "--folder", tmp_path / "demo", "--port", "99999", check=False)
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+
+
 @pytest.mark.parametrize("name", ["base64", "hex", "rot13", "idna", "undefined", "zip", "no such", "utf-8\\u0000"])
 def test_only_encodings_of_text_are_encodings(tmp_path: Path, name: str) -> None:
     path = tmp_path / "mapping.toml"

@@ -118,7 +118,7 @@ def _memory() -> Path:
 def demo(
     folder: Annotated[Path, typer.Option("--folder", help="Where the demo keeps its files.")] = Path(".demo"),
     people: Annotated[int, typer.Option("--people", min=10, help="How many people stand in the leak.")] = 800,
-    port: Annotated[int, typer.Option("--port", help="Port to serve on.")] = 8000,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to serve on.")] = 8000,
     once: Annotated[bool, typer.Option("--once", help="Stop after the check.")] = False,
 ) -> None:
     """Show the whole of it: a synthetic leak, keys, ingest, publish, serve, and one check. Ctrl-C stops it."""
