@@ -693,9 +693,11 @@ def test_trouble_that_nobody_sees_is_told_within_a_minute_whenever_it_begins(tin
         assert check._next > before
 
 
-def test_where_there_are_too_many_canaries_for_one_walk_they_take_turns(
+@pytest.fixture
+def noted(
     small: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> Iterator[tuple[selfcheck.SelfCheck, list[object]]]:
+    """A self-check of a running service of ten canaries and strangers, and whom it has asked for."""
     asked: list[object] = []
     with (
         running(tmp_path, "--releases", small.releases, "--keys", small.keys, env=CAPS) as process,
@@ -710,40 +712,34 @@ def test_where_there_are_too_many_canaries_for_one_walk_they_take_turns(
             ask_one(manifest, one, *more)
 
         monkeypatch.setattr(check, "_ask", noting)
-        monkeypatch.setattr(selfcheck, "_ASKING", -1.0)
+        yield check, asked
+
+
+def test_where_there_are_too_many_canaries_for_one_walk_they_take_turns(
+    noted: tuple[selfcheck.SelfCheck, list[object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, asked = noted
+    monkeypatch.setattr(selfcheck, "_ASKING", -1.0)
+    asyncio.run(check.once())
+    every = list(asked)
+    assert len(set(every)) == len(every) == 10, "the first asks for all of them"
+    for _ in every:
         asyncio.run(check.once())
-        every = list(asked)
-        assert len(set(every)) == len(every) == 10, "the first asks for all of them, however long it takes"
-        for _ in every:
-            asyncio.run(check.once())
-        assert check.reason() is None
-        assert asked == every * 2
+    assert check.reason() is None
+    assert asked == every * 2
 
 
 def test_a_first_walk_that_takes_too_long_leaves_the_rest_to_the_next(
-    small: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    noted: tuple[selfcheck.SelfCheck, list[object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slow machine with many datasets becomes ready: no walk over all of them would ever have ended in time."""
     assert selfcheck._ASKING_FIRST + selfcheck.WALK < selfcheck._FIRST
-    asked: list[object] = []
-    with (
-        running(tmp_path, "--releases", small.releases, "--keys", small.keys, env=CAPS) as process,
-        reader.open_release(small.releases) as release,
-    ):
-        app = create_app(load(), release, key_room.read_evaluator(small.keys))
-        check = selfcheck.SelfCheck(app.edge_state, process.url, None)
-        ask_one = check._ask
-
-        def noting(manifest: Manifest, one: Any, *more: Any) -> None:
-            asked.append((one.identifier.kind, one.identifier.canonical))
-            ask_one(manifest, one, *more)
-
-        monkeypatch.setattr(check, "_ask", noting)
-        monkeypatch.setattr(selfcheck, "_ASKING_FIRST", -1.0)
-        asyncio.run(check.once())
-        assert (check.reason(), len(asked)) == (None, 1)
-        asyncio.run(check.once())
-        assert (check.reason(), len(set(asked)), len(asked)) == (None, 10, 11)
+    check, asked = noted
+    monkeypatch.setattr(selfcheck, "_ASKING_FIRST", -1.0)
+    asyncio.run(check.once())
+    assert (check.reason(), len(asked)) == (None, 1)
+    asyncio.run(check.once())
+    assert (check.reason(), len(set(asked)), len(asked)) == (None, 10, 11)
 
 
 def test_after_maintenance_the_self_check_does_not_wait_for_its_turn(tiny: World, tmp_path: Path) -> None:
