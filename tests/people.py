@@ -78,7 +78,7 @@ def by_people(rows: Sequence[ReadRow]) -> Answers:
         own = frozenset(key for key in row.keys if key[0] in linking)
         for key in own:
             sets[key].add(own)
-    cut = {key for key, several in sets.items() if len(several) > 64}
+    cut = {key for key, several in sets.items() if len(several) > 16}
 
     leader: dict[Key, Key] = {}
 

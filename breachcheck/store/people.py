@@ -25,7 +25,7 @@ import duckdb
 
 from breachcheck.exposure import Flag
 
-MAX_SETS: Final = 64
+MAX_SETS: Final = 16  # no person has so many numbers; of so many people each would see the fields of all
 MAX_CROWD: Final = 1024
 _ROUNDS: Final = 64  # what is not settled by then is no person's
 

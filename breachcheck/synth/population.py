@@ -108,7 +108,7 @@ _FLAGS: Final = (
 )
 _CHAIN: Final = (4_000, 600, 612)  # of so many people, those from here to here are all confused with the next
 
-# Who knows no number writes one that looks valid. It must stand with more than 64 people's numbers, or it is not told
+# Who knows no number writes one that looks valid. It must stand with more than 16 people's numbers, or it is not told
 # from a person's: of 110 who write it always, all but ten have a valid number beside it at least once.
 PLACEHOLDERS_FROM: Final = 1_000  # people
 _PLACEHOLDER_WRITERS: Final = 110

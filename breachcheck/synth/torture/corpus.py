@@ -13,7 +13,7 @@ from breachcheck.synth.payroll import COLUMNS
 from breachcheck.synth.population import NO_CIN, NO_EMAIL, NO_PHONE, NO_RIB, PERIODS, SHARED_PHONE, Population
 from breachcheck.synth.spellings import TABLES, Spelling
 
-LINK_BOUND: Final = 64  # a number that stands with more sets of linking numbers is nobody's
+LINK_BOUND: Final = 16  # a number that stands with more sets of linking numbers is nobody's
 _PEOPLE: Final = 900  # below the number from which placeholders stand in a population
 _AGAIN: Final = 0.3  # of the rows are about somebody who stood in one before
 _LINKING: Final = ("national_id", "social_security")
