@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -322,13 +323,16 @@ def _buckets(sealables: Iterable[Sealable], number: int, layout: Layout) -> Iter
     for index, members in groupby(sealables, key=lambda one: layout.bucket_of(one.locator)):
         for _ in range(reached, index):
             yield bucket.fill([], layout, os.urandom)
-        sealed = [
-            entry.seal(one.output, one.dataset, number, entry.Payload(one.fields, Flag(one.flags))) for one in members
-        ]
+        sealed = [entry.seal(one.output, one.dataset, number, _payload(one.fields, one.flags)) for one in members]
         yield bucket.fill(sealed, layout, os.urandom)
         reached = index + 1
     for _ in range(reached, layout.buckets):
         yield bucket.fill([], layout, os.urandom)
+
+
+@lru_cache(maxsize=4096)  # few of them, for many people
+def _payload(fields: int, flags: int) -> entry.Payload:
+    return entry.Payload(fields, Flag(flags))
 
 
 def _batches(buckets: Iterator[bytes], layout: Layout) -> Iterator[list[bytes]]:
