@@ -239,6 +239,11 @@ def test_a_column_of_two_countries_gets_both_kinds() -> None:
     assert column_of("tel_2", *["+212612345678"] * 15, *["+33612345678"] * 5).kind == ("phone", "fr_phone")
 
 
+def test_what_passes_only_by_the_rules_of_several_countries_is_no_sure_phone() -> None:
+    said = propose(["tel", "cin"], [[f"{1 + at % 9}23456789", "AB123456"] for at in range(90)])
+    assert float(said.split("# confidence ")[1].split(":")[0]) < 0.8
+
+
 def test_a_column_of_several_in_one_cell_is_split() -> None:
     assert column_of("tel_2", *["0612345678"] * 10, "0612345678/0712345678").split == "/"
     assert column_of("tel_2", *["06/12/34/56/78"] * 10, "0612345678/0712345678").split == ""  # here it parts digits

@@ -258,10 +258,10 @@ def _by_header(header: str, meaning: Meaning, sample: _Sample, country: str) -> 
     share = parted.share(kind)
     others = [other for other in identifier.kinds.values() if other != kind]
     seconds = [other for other in others if parted.share(other, beside=kind) >= _SECOND]
-    share += sum(parted.share(other, beside=kind) for other in seconds)
-    confidence = meaning.certainty * min(share, 1.0) * _weight(sample)
-    if confidence < _LEAST:
+    own, share = share, share + sum(parted.share(other, beside=kind) for other in seconds)
+    if meaning.certainty * min(share, 1.0) * _weight(sample) < _LEAST:
         return None
+    confidence = meaning.certainty * own * _weight(sample)  # any nine digits are a phone's of some country
     why = f"the header says {identifier.name}, {_percent(min(share, 1.0))} of the sampled cells pass the rule"
     return _Proposal(
         (header,), confidence, why, (kind, *seconds),
