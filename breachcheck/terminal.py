@@ -43,8 +43,8 @@ class _Terminal(Console):
         raise ReleaseError("output", "nobody reads the answer any more")
 
 
-RESULTS: Final = _Terminal(highlight=False, soft_wrap=True)
-NOTES: Final = _Terminal(highlight=False, soft_wrap=True, stderr=True)
+RESULTS: Final = _Terminal(highlight=False, soft_wrap=True, emoji=False)  # ":id:" may stand in a header
+NOTES: Final = _Terminal(highlight=False, soft_wrap=True, emoji=False, stderr=True)
 _PLAIN_EVERY: Final = 2.0  # seconds between plain lines of progress
 _UNITS: Final = {"read": "octets", "evaluate": "identifiers", "publish": "kinds"}
 
@@ -241,7 +241,7 @@ def print_report(report: Summary) -> None:
 
     if report.skipped:
         RESULTS.print(f"{report.skipped} of the files were in the ledger already, read with this mapping")
-    rows = Table("rows", Column("", justify="right"), box=None, pad_edge=False)
+    rows = _table("rows", "")
     rows.add_row("read", str(report.rows.read))
     rows.add_row("accepted", str(report.rows.accepted))
     for reason, count in report.rows.rejected.items():
@@ -307,14 +307,17 @@ def print_json(content: object) -> None:
 
 
 def _table(first: str, *counts: str) -> Table:
-    return Table(first, *(Column(count, justify="right") for count in counts), box=None, pad_edge=False)
+    # Names are folded, never cut: "fr_social…" could be several.
+    columns = (Column(count, justify="right") for count in counts)
+    return Table(Column(first, overflow="fold"), *columns, box=None, pad_edge=False)
 
 
 def print_tally(counted: Tally) -> None:
     """Print what stands in the columns of some files: small counts as such only, and never a value."""
     from breachcheck.ingest.report import told, total
 
-    table = Table("column", "is", "cells", "absent", "passed", "refused", box=None, pad_edge=False)
+    names = (Column(name, overflow="fold") for name in ("column", "is"))
+    table = Table(*names, "cells", "absent", "passed", "refused", box=None, pad_edge=False)
     for column in counted.columns.values():
         cells, absent, passed, refused = column.told()
         table.add_row(

@@ -133,6 +133,17 @@ def test_ctrl_c_amid_a_query_is_no_fault(small: Path) -> None:
     assert (done.returncode, done.stderr) == (130, "breachcheck: stopped\n")
 
 
+def test_ctrl_c_is_told(small: Path) -> None:
+    program = (
+        "from breachcheck.store import reader\nfrom breachcheck.__main__ import main\n"
+        "def interrupted(*_):\n    raise KeyboardInterrupt\n"
+        "reader.open_release = interrupted\nmain()\n"
+    )
+    words = ["release", "show", "--releases", str(small)]
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "breachcheck: stopped\n")
+
+
 def test_a_fault_in_a_thread_ends_the_program() -> None:
     program = (
         "import threading, time\nfrom breachcheck import __main__, cli\n"

@@ -101,6 +101,14 @@ def test_a_chain_of_rows_is_one_person_or_is_cut(
     assert people in (None, (report.people.people, report.people.crowds))
 
 
+def test_who_is_too_many_to_be_one_person_does_not_change_with_how_the_files_are_given(tmp_path: Path) -> None:
+    rows = [f"1;20250{{}};{100000000 + at};;AB{10000 + at + more};26;;" for at in range(300) for more in (0, 1)]
+    for month in (1, 2):
+        file = leak(tmp_path / f"{month}.csv", *(row.format(month) for row in rows))
+        report = ingest_small(tmp_path, file)
+        assert (report.people.people, report.people.crowds, report.people.shared) == (1, 0, 0)
+
+
 def test_a_chain_settles_in_few_rounds_however_it_is_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(people_room, "_ROUNDS", 12)
     ascending = list(range(people_room.MAX_CROWD))

@@ -32,6 +32,7 @@ from breachcheck.protocol.identifier import KINDS, RULE_FILES
 from breachcheck.synth import generate
 from tests.steward import ingest_small
 from tests.steward import leak as leak_of
+from tests.test_sources import zipped
 from tests.world import run
 
 PHONE_COLUMN = '[[column]]\nheader = "tel"\nkind = "phone"\n'
@@ -81,7 +82,9 @@ def counted(mapping: Mapping, *files: Path) -> Tally:
         ('header = "a"\ndata_class = "Names"\nsplit = "/"', "only a column of identifiers is split"),
         ('header = "a"\ndata_class = "Names"\nemployer = true', "only a column of identifiers is an employer's"),
         ('header = "TEL "\nignore = true', "a header stands twice"),
-        ('header = "a"\nkind = "phone"\ncolour = 1', "Extra inputs"),
+        ('header = "a"\nkind = "phone"\ncolour = 1', "column.2.colour: there is no such key"),
+        ('header = "a"\nkind = 3', "column.2.kind: a text, or a list of texts"),
+        ('kind = "phone"', "column.2.header: it is needed"),
     ],
 )
 def test_a_mapping_that_makes_no_sense_is_refused(column: str, complaint: str, tmp_path: Path) -> None:
@@ -104,6 +107,10 @@ def test_a_mapping_that_makes_no_sense_is_refused(column: str, complaint: str, t
 def test_a_mapping_as_a_whole_is_refused(text: str, complaint: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=complaint):
         mapping_of(text, tmp_path)
+
+
+def test_a_mapping_from_an_editor_that_begins_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    assert mapping_of(f"\ufeffversion = 1\n{PHONE_COLUMN}", tmp_path).column[0].kind == ("phone",)
 
 
 def test_a_plan_finds_parts_and_columns_without_a_name(tmp_path: Path) -> None:
@@ -201,6 +208,15 @@ def test_what_is_the_employers_is_proposed_as_such_and_links_nobody(header: str,
     assert mapping.linking == ()
 
 
+@pytest.mark.parametrize(
+    "header", ["CIN conjoint", "CNSS de l'épouse", "CIN du père", "رقم بطاقة الزوج", "Emergency phone"]
+)
+def test_what_is_of_a_relative_is_nobodys_until_the_steward_says_so(header: str) -> None:
+    column = column_of(header, *["AB123456"] * 20)
+    assert (column.ignore, column.kind) == (True, ())
+    assert proposed([header, "nom", "tel"]).linking == ()
+
+
 def test_linking_kinds_are_proposed_and_weak_ones_are_not() -> None:
     assert set(proposed(["cin", "cnss", "tel", "rib", "email"]).linking) == {"national_id", "social_security"}
 
@@ -221,6 +237,11 @@ def test_values_tell_the_country() -> None:
 
 def test_a_column_of_two_countries_gets_both_kinds() -> None:
     assert column_of("tel_2", *["+212612345678"] * 15, *["+33612345678"] * 5).kind == ("phone", "fr_phone")
+
+
+def test_what_passes_only_by_the_rules_of_several_countries_is_no_sure_phone() -> None:
+    said = propose(["tel", "cin"], [[f"{1 + at % 9}23456789", "AB123456"] for at in range(90)])
+    assert float(said.split("# confidence ")[1].split(":")[0]) < 0.8
 
 
 def test_a_column_of_several_in_one_cell_is_split() -> None:
@@ -305,6 +326,34 @@ def test_a_mapping_is_proposed_for_json_lines_as_for_the_same_columns(tmp_path: 
         preview.head(path)
 
 
+def test_of_several_headers_in_one_file_the_one_of_most_rows_is_proposed(tmp_path: Path) -> None:
+    rows, path = [["AB123456", "0612345678"]] * 12, tmp_path / "leak.zip"
+    tables = {
+        "a.csv": [["notes"], *[["x"]] * 5],
+        "b.csv": [["cin", "tel"], *rows],
+        "c.csv": [["tel", "cin"], ["1", "2"]],
+    }
+    members = {name: "\n".join(map(";".join, table)) for name, table in tables.items()}
+    path.write_bytes(zipped(members))
+    assert preview.head(path) == (["cin", "tel"], rows)
+
+
+def test_a_proposal_on_the_terminal_is_the_one_in_the_file(tmp_path: Path) -> None:
+    leak = csv_file(tmp_path / "leak.csv", [["tel :id: [b]", "cin"], *[["0612345678", "AB123456"]] * 12])
+    said = run("mapping", "propose", leak).stdout
+    run("mapping", "propose", leak, "--out", tmp_path / "proposed.toml")
+    assert said == (tmp_path / "proposed.toml").read_text("utf-8")
+
+
+def test_names_are_counted_whole_however_long_they_are(tmp_path: Path) -> None:
+    header = "tel_" + "x" * 100
+    leak = csv_file(tmp_path / "leak.csv", [[header], *[["0612345678"]] * 12])
+    mapping = tmp_path / "mapping.toml"
+    mapping.write_text(f'version = 1\n[[column]]\nheader = "{header}"\nkind = "phone"\n')
+    said = run("mapping", "check", leak, "--mapping", mapping).stdout
+    assert "…" not in said and said.count("x") == 100
+
+
 def test_no_cell_stands_in_a_proposal_or_a_count(leak: Path, tmp_path: Path) -> None:
     header, rows = preview.head(leak)
     out = tmp_path / "proposed.toml"
@@ -338,6 +387,8 @@ def test_no_cell_stands_in_a_proposal_or_a_count(leak: Path, tmp_path: Path) -> 
         ["Nom", "CIN", "\udce9"],
         ["Sara", "Casablanca", "Dupont"],
         ["Sara", "", ""],
+        ["Sara", "Manager", ""],
+        ["12 Rue Atlas", "Sara", ""],
         ["", "", ""],
     ],
 )

@@ -241,6 +241,17 @@ def test_a_page_that_could_not_be_written_is_refused_before_anything_is_read(tmp
     assert "report: " in done.stderr
 
 
+def test_a_page_is_no_folder_and_one_that_cannot_be_written_costs_no_summary(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.synth(10)
+    run("keys", "init", "--keys", world.keys)
+    done = run(*world.ingest_words(), "--report", tmp_path, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    done = run(*world.ingest_words(), "--json", "--report", "/dev/full", check=False)
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["release"] == 1
+
+
 @pytest.mark.parametrize("size", [{"width": 1100, "height": 800}, {"width": 320, "height": 640}])
 def test_the_page_is_shown_without_barriers(
     reported: tuple[World, dict[str, Any], str, list[dict[str, Any]]], size: dict[str, int]

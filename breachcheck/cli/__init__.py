@@ -11,7 +11,7 @@ import typer
 from typer.main import get_command
 
 from breachcheck.cli import keys, maintenance, mapping, prompt, public, release, steward
-from breachcheck.cli.options import COULD_NOT, EXPOSED, NOT_FOUND, USAGE
+from breachcheck.cli.options import COULD_NOT, EXPOSED, NOT_FOUND, STOPPED, USAGE
 from breachcheck.errors import BreachcheckError, InputError
 
 __all__ = ["COULD_NOT", "EXPOSED", "NOT_FOUND", "USAGE", "app", "main"]
@@ -82,13 +82,15 @@ def main() -> None:
     except OSError as error:
         _end(f"{error.filename or 'a file or pipe'}: {error.strerror}", COULD_NOT)
     except KeyboardInterrupt:
-        _end("stopped", 130)
+        _end("stopped", STOPPED)
     except RuntimeError as error:
         if str(error) != "Query interrupted":  # what DuckDB makes of Ctrl-C
             raise
-        _end("stopped", 130)
+        _end("stopped", STOPPED)
     except SystemExit:  # how the parser of commands ends, with 1, when nobody reads what it prints
         _end("stopped before there was a result", COULD_NOT)
+    if code == STOPPED:  # what the parser of commands makes of Ctrl-C, without a word
+        _end("stopped", STOPPED)
     sys.exit(code)
 
 

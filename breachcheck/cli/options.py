@@ -11,6 +11,7 @@ NOT_FOUND: Final = 0
 EXPOSED: Final = 1
 USAGE: Final = 2
 COULD_NOT: Final = 3
+STOPPED: Final = 130
 MAX_DAYS: Final = 3650  # that a release may be valid
 
 Keys = Annotated[Path, typer.Option("--keys", envvar="BREACHCHECK_KEYS", help="Folder of the steward's keys.")]

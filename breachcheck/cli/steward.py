@@ -153,6 +153,8 @@ def ingest(
     hardening.harden()
     if page and not page.parent.is_dir():
         raise InputError("report", f"{page.parent} is no folder")
+    if page and page.is_dir():
+        raise InputError("report", f"{page} is a folder")
     slow_hash = SLOW_HASHES[parameters]
     settled, described = read_mapping(mapping), read_about(about) if about else About()
     if dry_run:
@@ -182,9 +184,11 @@ def ingest(
     ):
         report = run(job, steward, slow_hash, book, releases, crew, policy, datetime.now(UTC), watch)
     summary = summarize(report)
-    if page:
-        write(page, summary)
-    terminal.print_json(summary.json()) if as_json else terminal.print_report(summary)
+    try:
+        if page:
+            write(page, summary)
+    finally:  # the release is published, whatever becomes of the page
+        terminal.print_json(summary.json()) if as_json else terminal.print_report(summary)
     for name in report.unfinished:
         terminal.NOTES.print(f"{name} is of a run that did not end: give its command again, or remove it", markup=False)
 

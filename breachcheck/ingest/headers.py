@@ -45,6 +45,7 @@ class Vocabulary(BaseModel):
 
     fillers: tuple[str, ...]
     employer: tuple[str, ...]
+    relative: tuple[str, ...]
     absent: tuple[str, ...]
     ignored: tuple[str, ...]
     identifier: tuple[Named, ...]
@@ -92,6 +93,7 @@ class Meaning:
     data_class: DataClass | None = None
     ignored: bool = False
     employer: bool = False
+    relative: bool = False
 
 
 @cache
@@ -101,6 +103,11 @@ def _phrases() -> tuple[tuple[tuple[str, ...], Meaning], ...]:
     phrases += [(word, Meaning(data_class=one)) for one, said in words.data_class.items() for word in said]
     phrases += [(word, Meaning(ignored=True)) for word in words.ignored]
     return tuple((told, meaning) for word, meaning in phrases if (told := telling(word)))
+
+
+@cache
+def _relatives() -> tuple[tuple[str, ...], ...]:
+    return tuple(telling(word) for word in vocabulary().relative)
 
 
 @cache
@@ -144,4 +151,5 @@ def read_header(header: str) -> Meaning:
     (*_, certainty), meaning = max(said, key=lambda one: one[0])
     if employer and not meaning.ignored and (meaning.identifier is None or meaning.identifier.personal):
         return Meaning(certainty, data_class=DataClass.EMPLOYERS, employer=True)
-    return replace(meaning, certainty=certainty, employer=employer)
+    relative = any(_place(words, phrase) is not None for phrase in _relatives())
+    return replace(meaning, certainty=certainty, employer=employer, relative=relative)

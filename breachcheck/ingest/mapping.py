@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -190,7 +190,7 @@ def read_mapping(name: str) -> Mapping:
     """
     shipped = resources.files(__package__).joinpath("mappings", f"{name}.toml")
     try:
-        text = Path(name).read_text("utf-8") if name.endswith(".toml") else shipped.read_text("utf-8")
+        text = Path(name).read_text("utf-8-sig") if name.endswith(".toml") else shipped.read_text("utf-8")
         return Mapping.model_validate(tomllib.loads(text))
     except OSError:
         raise InputError(
@@ -209,7 +209,7 @@ def read_about(path: Path) -> About:
         InputError: `about`.
     """
     try:
-        return About.model_validate(tomllib.loads(path.read_text("utf-8")))
+        return About.model_validate(tomllib.loads(path.read_text("utf-8-sig")))
     except OSError as error:
         raise InputError("about", f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -218,9 +218,19 @@ def read_about(path: Path) -> About:
         raise InputError("about", _first(str(path), error)) from None
 
 
+_PLAINLY: Final = {
+    "extra_forbidden": "there is no such key",
+    "missing": "it is needed",
+    "tuple_type": "a text, or a list of texts",
+    "string_type": "a text",
+}
+
+
 def _first(name: str, error: ValidationError) -> str:
+    """Return in plain words what is wrong first; columns are counted from 1."""
     first = error.errors()[0]
-    return f"{name}: {'.'.join(map(str, first['loc'])) or 'mapping'}: {first['msg']}"
+    place = ".".join(str(one + 1 if isinstance(one, int) else one) for one in first["loc"]) or "mapping"
+    return f"{name}: {place}: {_PLAINLY.get(first['type']) or first['msg'].removeprefix('Value error, ')}"
 
 
 def _shipped() -> str:

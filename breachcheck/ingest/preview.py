@@ -24,15 +24,17 @@ _UNMAPPED: Final = _Unmapped.model_construct(version=1, column=())
 def head(path: Path) -> tuple[list[str], list[list[str | None]]]:
     """Return the header of a file and its first rows, at most `SAMPLE_ROWS`, held in memory alone.
 
+    Of sheets or files in it that have several headers it is the one with the most rows, and these are its own.
+
     Raises:
         InputError: `source`, `format`, or what else `sources.open.chunks` refuses.
     """
-    header: list[str] = []
-    rows: list[list[str | None]] = []
+    found: dict[tuple[str, ...], list[list[str | None]]] = {}
     for chunk in chunks(path, _UNMAPPED):
-        header = list(chunk.plan.header)
+        rows = found.setdefault(chunk.plan.header, [])
         columns = (column.slice(0, SAMPLE_ROWS).to_pylist() for column in chunk.rows().columns)
         rows += map(list, islice(zip(*columns, strict=True), SAMPLE_ROWS - len(rows)))
         if len(rows) == SAMPLE_ROWS:
             break
-    return header, rows
+    header = max(found, key=lambda one: len(found[one]), default=())
+    return list(header), found.get(header, [])

@@ -24,6 +24,7 @@ _ALONE: Final = 0.9  # of the cells pass the rule of what the header does not na
 _SECOND: Final = 0.1  # of the cells pass another kind's rule alone
 _SEPARATORS: Final = ";/,|\n"
 _MAX_HEADER: Final = 80  # characters
+_LOOK: Final = "PLEASE LOOK: ignored until you say what it is"
 _KNOWN: Final = 4  # of so many headers at least one is made of words that we know
 
 
@@ -136,6 +137,15 @@ def _check_header(
         if not trusted and not meanings[index].certainty and folded(header[index]) in cells:
             raise InputError("header", f"column {index + 1} of the first line stands among the cells too: {advice}")
     known = sum(meanings[index].certainty > 0 for index in named)
+    nameless = next(
+        (index for index in range(len(header)) if index not in named and _sample(rows, (index,)).cells), None
+    )
+    if not trusted and nameless is not None and known < len(named):
+        raise InputError(
+            "header",
+            f"column {nameless + 1} has cells and no name in the first line, so that may be data: {advice}, "
+            "or say --trust-header",
+        )
     if not trusted and known * _KNOWN < len(named):
         raise InputError(
             "header",
@@ -225,6 +235,9 @@ def _by_header(header: str, meaning: Meaning, sample: _Sample, country: str) -> 
     """Return what the header says, if the values do not belie it."""
     identifier = meaning.identifier
     kind = _kind_of(identifier, country) if identifier else None
+    if identifier and meaning.relative:
+        why = f"the header says {identifier.name}, but of somebody else, who is not the person of the row"
+        return _Proposal((header,), 0.0, f"{why}. {_LOOK}")
     if identifier is None or kind is None:
         if meaning.ignored:
             return _Proposal((header,), 0.9 * meaning.certainty, "the header says something that is not exposed")
@@ -245,10 +258,10 @@ def _by_header(header: str, meaning: Meaning, sample: _Sample, country: str) -> 
     share = parted.share(kind)
     others = [other for other in identifier.kinds.values() if other != kind]
     seconds = [other for other in others if parted.share(other, beside=kind) >= _SECOND]
-    share += sum(parted.share(other, beside=kind) for other in seconds)
-    confidence = meaning.certainty * min(share, 1.0) * _weight(sample)
-    if confidence < _LEAST:
+    own, share = share, share + sum(parted.share(other, beside=kind) for other in seconds)
+    if meaning.certainty * min(share, 1.0) * _weight(sample) < _LEAST:
         return None
+    confidence = meaning.certainty * own * _weight(sample)  # any nine digits are a phone's of some country
     why = f"the header says {identifier.name}, {_percent(min(share, 1.0))} of the sampled cells pass the rule"
     return _Proposal(
         (header,), confidence, why, (kind, *seconds),
@@ -340,7 +353,7 @@ def _unknown(name: str, meaning: Meaning, sample: _Sample) -> _Proposal:
         why = "neither header nor values say what this is"
     else:
         why = "no word of the header is known, and the sample has no value"
-    return _Proposal((name,), 0.0, f"{why}. PLEASE LOOK: ignored until you say what it is")
+    return _Proposal((name,), 0.0, f"{why}. {_LOOK}")
 
 
 def _document(proposals: Sequence[_Proposal]) -> str:

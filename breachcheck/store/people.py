@@ -5,7 +5,7 @@
     hub      a strong identifier that stands in more than `MAX_SETS` different sets of strong identifiers, a placeholder
              such as 00000000: it links nobody
     person   a connected component of rows and strong identifiers
-    crowd    a component of more than `MAX_CROWD` rows, or one that is not settled: it is no person
+    crowd    a component of more than `MAX_CROWD` different sets, or one that is not settled: it is no person
 
 Every identifier of one person shows all of the person's fields, dataset by dataset. One that several people share (a
 phone, an employer's contact, a hub, an identifier of a crowd) shows only what stands in its own rows. All of it is done
@@ -71,8 +71,14 @@ WITH hop AS (
 SELECT line, least.label FROM label JOIN hop ON label.label = hop.here JOIN least ON hop.there = least.strong
 """
 _MOVED: Final = "SELECT next.label FROM next JOIN label USING (line) WHERE next.label <> label.label"
+# By the sets, not the lines: the same files, given one by one, have a line for each.
 _CROWD: Final = """
-CREATE OR REPLACE TEMP TABLE crowd AS SELECT label FROM next GROUP BY label HAVING count(*) > ?
+CREATE OR REPLACE TEMP TABLE crowd AS
+WITH large AS (SELECT label FROM next GROUP BY label HAVING count(*) > $1),
+     sets AS (
+         SELECT label, list_sort(list(DISTINCT strong)) AS members
+         FROM edge JOIN next USING (line) SEMI JOIN large USING (label) GROUP BY label, line)
+SELECT label FROM sets GROUP BY label HAVING count(DISTINCT members) > $1
 """
 # What borders on another label is a part of a component that is not settled. Each part of one does.
 _UNSETTLED: Final = """
