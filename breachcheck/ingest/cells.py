@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Final, NamedTuple
 
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
-from breachcheck.ingest.plan import LETTERS, UNSEEN, ZERO, Cell, folded
+from breachcheck.ingest.plan import LETTERS, SEVERAL, UNSEEN, ZERO, Cell, folded
 from breachcheck.protocol.identifier import KINDS
 
 _HALF: Final = 8  # octets of the tag: a shrouded value begins with its synthetic IV (RFC 5297), which tells it apart
@@ -66,11 +66,11 @@ def find(cipher: AESSIV, cell: Cell, texts: Sequence[str]) -> Findings:
         value: bytes | None = None
         mask, wrong = bit, none
         word = text.strip() if text.isascii() and "\0" not in text else folded(text)
-        if len(word) <= longest and word.lower() in absent:
+        if (len(word) <= longest and word.lower() in absent) or (SEVERAL in text and not any(cell.values(text))):
             mask = 0
         else:
             try:
-                value = encrypt(canonical(text).encode(), associated)
+                value = encrypt(single(text, canonical).encode(), associated)
             except InputError as error:
                 wrong = reasons.setdefault(error.reason, ((kind, error.reason),))
         values.append(value)
@@ -80,6 +80,17 @@ def find(cipher: AESSIV, cell: Cell, texts: Sequence[str]) -> Findings:
     kinds = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), lines), [kind])
     place = Place(kinds, pa.array([*values, None], pa.binary()), pa.repeat(pa.scalar(bit, UINT32), lines))
     return Findings([place], pa.array([*masks, 0], UINT32), [*refused, none])
+
+
+def single(text: str, canonical: Callable[[str], str]) -> str:
+    """Return the canonical form of the one identifier in `text`: two, run together, may be a third one's.
+
+    Raises:
+        InputError: `unexpected_character`; or what `canonical` raises.
+    """
+    if SEVERAL in text.strip():
+        raise InputError("unexpected_character")
+    return canonical(text)
 
 
 def _several(cipher: AESSIV, cell: Cell, texts: Sequence[str]) -> Findings:
@@ -92,7 +103,7 @@ def _several(cipher: AESSIV, cell: Cell, texts: Sequence[str]) -> Findings:
             reason = ""
             for kind in cell.kinds:
                 try:
-                    canonical = KINDS[kind].canonical(piece)
+                    canonical = single(piece, KINDS[kind].canonical)
                 except InputError as error:
                     reason = reason or error.reason
                 else:
@@ -137,6 +148,10 @@ def absent_in(text: pa.Array, cell: Cell) -> pa.Array:
         spaceless = pc.replace_substring_regex(words.filter(maybe), _SPACE, "")
         zero = pc.match_substring_regex(spaceless, f"^(?:{ZERO})$")
         absent = pc.or_(absent, pc.replace_with_mask(pa.repeat(pa.scalar(False), len(words)), maybe, zero))
+    several = pc.match_substring(coded.dictionary, SEVERAL)
+    if pc.any(several).as_py():
+        nothing = [not any(cell.values(one)) for one in coded.dictionary.filter(several).to_pylist()]
+        absent = pc.replace_with_mask(absent, several, pa.array(nothing))
     return pc.fill_null(absent.take(coded.indices), True)
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
+from breachcheck.ingest.cells import single
 from breachcheck.ingest.headers import Meaning, Named, read_header, telling, vocabulary
 from breachcheck.ingest.plan import folded, header_name
 from breachcheck.protocol.identifier import KINDS
@@ -78,7 +79,7 @@ class _Sample:
 def _refusal(kind: str, text: str) -> str | None:
     """Return why a text is not of a kind, or None if it is."""
     try:
-        KINDS[kind].canonical(text)
+        single(text, KINDS[kind].canonical)
     except InputError as error:
         return error.reason
     return None

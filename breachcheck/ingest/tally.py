@@ -9,6 +9,7 @@ from typing import Final
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
+from breachcheck.ingest.cells import single
 from breachcheck.ingest.plan import Cell, Plan, folded, header_name
 from breachcheck.ingest.sources.chunk import Rows
 from breachcheck.protocol.identifier import KINDS
@@ -110,7 +111,7 @@ def _judge(kinds: Sequence[str], value: str, column: ColumnTally) -> None:
     first = ""
     for kind in kinds:
         try:
-            KINDS[kind].canonical(value)
+            single(value, KINDS[kind].canonical)
         except InputError as error:
             first = first or error.reason
         else:
