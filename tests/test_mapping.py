@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -486,7 +487,7 @@ def test_what_says_nothing_is_no_presence_however_it_is_written(header: str, not
         assert absent_in(pa.array(texts), cell).to_pylist() == [texts is nothing] * len(texts)
 
 
-_MARKS = "\0\t\n\x0b\x1c\x1f \x85\u00a0\u00ad\u1680\u200b\u2028\u202f\u2060\u206a\u3000\ufe0f\ufeff"
+_MARKS = "\0\t\n\x1e\x0b\x1c\x1f \x85\u00a0\u00ad\u1680\u200b\u2028\u202f\u2060\u206a\u3000\ufe0f\ufeff"
 
 
 @settings(deadline=None)
@@ -617,6 +618,8 @@ def test_several_values_at_one_place_are_nothing_only_together_and_never_one_ide
         assert findings.places[0].values.is_valid().to_pylist() == [False, False, True, False]
         assert findings.refused == [((kind, "unexpected_character"),), (), (), ()]
         assert [mask > 0 for mask in findings.mask.to_pylist()] == [True, False, True, False]
+    split = replace(no, split="\n").values(texts[1][0])
+    assert list(split) == ["1234", "567"]
     assert absent_in(pa.array(texts[2]), nom).to_pylist() == [True, False, True]
     assert absent_in(pa.array(texts[3]), salaire).to_pylist() == [True, False, True]
     counted = tally([(chunk.plan, chunk.rows())]).columns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from typing import Final, NamedTuple
 
@@ -70,7 +70,7 @@ def find(cipher: AESSIV, cell: Cell, texts: Sequence[str]) -> Findings:
             mask = 0
         else:
             try:
-                value = encrypt(single(text, canonical).encode(), associated)
+                value = encrypt(canonical(text).encode(), associated)
             except InputError as error:
                 wrong = reasons.setdefault(error.reason, ((kind, error.reason),))
         values.append(value)
@@ -80,17 +80,6 @@ def find(cipher: AESSIV, cell: Cell, texts: Sequence[str]) -> Findings:
     kinds = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), lines), [kind])
     place = Place(kinds, pa.array([*values, None], pa.binary()), pa.repeat(pa.scalar(bit, UINT32), lines))
     return Findings([place], pa.array([*masks, 0], UINT32), [*refused, none])
-
-
-def single(text: str, canonical: Callable[[str], str]) -> str:
-    """Return the canonical form of the one identifier in `text`: two, run together, may be a third one's.
-
-    Raises:
-        InputError: `unexpected_character`; or what `canonical` raises.
-    """
-    if SEVERAL in text.strip():
-        raise InputError("unexpected_character")
-    return canonical(text)
 
 
 def _several(cipher: AESSIV, cell: Cell, texts: Sequence[str]) -> Findings:
@@ -103,7 +92,7 @@ def _several(cipher: AESSIV, cell: Cell, texts: Sequence[str]) -> Findings:
             reason = ""
             for kind in cell.kinds:
                 try:
-                    canonical = single(piece, KINDS[kind].canonical)
+                    canonical = KINDS[kind].canonical(piece)
                 except InputError as error:
                     reason = reason or error.reason
                 else:

@@ -9,7 +9,6 @@ from typing import Final
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
-from breachcheck.ingest.cells import single
 from breachcheck.ingest.plan import Cell, Plan, folded, header_name
 from breachcheck.ingest.sources.chunk import Rows
 from breachcheck.protocol.identifier import KINDS
@@ -111,7 +110,7 @@ def _judge(kinds: Sequence[str], value: str, column: ColumnTally) -> None:
     first = ""
     for kind in kinds:
         try:
-            single(value, KINDS[kind].canonical)
+            KINDS[kind].canonical(value)
         except InputError as error:
             first = first or error.reason
         else:
