@@ -10,19 +10,21 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
 from breachcheck.ingest import preview
-from breachcheck.ingest.cells import absent_in, folded_in
+from breachcheck.ingest.cells import absent_in, find, folded_in
 from breachcheck.ingest.mapping import Column, Mapping, read_mapping
 from breachcheck.ingest.plan import Cell, folded
 from breachcheck.ingest.propose import propose
@@ -536,7 +538,7 @@ def test_what_says_nothing_is_no_presence_however_it_is_written(header: str, not
         assert absent_in(pa.array(texts), cell).to_pylist() == [texts is nothing] * len(texts)
 
 
-_MARKS = "\0\t\x0b\x1c\x1f \x85\u00a0\u00ad\u1680\u200b\u2028\u202f\u2060\u206a\u3000\ufe0f\ufeff"
+_MARKS = "\0\t\n\x1e\x0b\x1c\x1f \x85\u00a0\u00ad\u1680\u200b\u2028\u202f\u2060\u206a\u3000\ufe0f\ufeff"
 
 
 @settings(deadline=None)
@@ -640,3 +642,36 @@ def test_a_plan_has_the_same_digest_in_each_process() -> None:
         for seed in "123"
     }
     assert len(digests) == 1 and len(digests.pop().strip()) == 64
+
+
+def test_several_values_at_one_place_are_nothing_only_together_and_never_one_identifier(tmp_path: Path) -> None:
+    """ "AB1234" and 0, run together, are "AB12340": a number of somebody else."""
+    columns = [
+        {"header": "cin", "kind": "national_id"},
+        {"header": "no", "kind": ["social_security", "phone"]},
+        {"header": "nom", "data_class": "Names"},
+        {"header": "salaire", "data_class": "Earnings", "zero_is_absent": True},
+    ]
+    rules = Mapping.model_validate({"version": 1, "absent": ["NULL", "néant", "لا شيء"], "column": columns})
+    path = tmp_path / "leak.jsonl"
+    lines = [
+        '{"cin": ["AB1234", 0], "no": ["1234", "567"], "nom": ["NULL", "néant"], "salaire": [0, "NULL"]}',
+        '{"cin": ["NULL", ""], "no": ["néant", "NULL"], "nom": ["NULL", "X"], "salaire": [0, 5000]}',
+        '{"cin": "AB5678", "no": 123456789, "nom": "لا\\nشيء", "salaire": []}',
+    ]
+    path.write_text("\n".join(lines), "utf-8")
+    [chunk] = chunks(path, rules)
+    cin, no, nom, salaire = chunk.plan.cells
+    texts = [column.to_pylist() for column in chunk.rows().columns]
+    cipher = AESSIV(bytes(64))
+    for cell, kind, column in ((cin, "national_id", texts[0]), (no, "social_security", texts[1])):
+        findings = find(cipher, cell, column)
+        assert findings.places[0].values.is_valid().to_pylist() == [False, False, True, False]
+        assert findings.refused == [((kind, "unexpected_character"),), (), (), ()]
+        assert [mask > 0 for mask in findings.mask.to_pylist()] == [True, False, True, False]
+    split = replace(no, split="\n").values(texts[1][0])
+    assert list(split) == ["1234", "567"]
+    assert absent_in(pa.array(texts[2]), nom).to_pylist() == [True, False, True]
+    assert absent_in(pa.array(texts[3]), salaire).to_pylist() == [True, False, True]
+    counted = tally([(chunk.plan, chunk.rows())]).columns
+    assert [counted[name,].absent for name in ("cin", "no", "nom", "salaire")] == [1, 1, 2, 2]

@@ -34,7 +34,7 @@ from breachcheck.ingest.mapping import Mapping, read_mapping
 from breachcheck.ingest.sources import attestation, delimited, records, stream, text
 from breachcheck.ingest.sources import parquet as columnar
 from breachcheck.ingest.sources.chunk import Chunk
-from breachcheck.ingest.sources.open import chunks, digest, expand
+from breachcheck.ingest.sources.open import chunks, digest, expand, refuse_pipe
 
 HEADER = ["cin", "name", "salary"]
 
@@ -466,9 +466,9 @@ def test_json_lines(read: Any) -> None:
     ]
     accepted, rejected = read("\n".join(lines).encode(), "person.cin", "person.phones.no", "person.phones", "salary")
     assert accepted == [
-        ("AB123456", "0612345678\n612345679", None, "5000.50"),
+        ("AB123456", "0612345678\x1e612345679", None, "5000.50"),
         ("123456789012345678901234567890", None, None, None),
-        ("\ufffd\nx", None, None, "6.12E+08"),
+        ("\ufffd\x1ex", None, None, "6.12E+08"),
         ("CD1", None, None, "true"),
         (None, None, None, "0"),
     ]
@@ -506,13 +506,53 @@ def test_parquet_loses_nothing(tmp_path: Path) -> None:
     assert [chunk.count for chunk in found] == [2, 1]
     assert every_row(found) == (
         [
-            ("AB123456", str(2**63 - 1), "5000.50", "612345678", "2026-01-02", "2026-01-02", "1\n2", "Fès", "a",
+            ("AB123456", str(2**63 - 1), "5000.50", "612345678", "2026-01-02", "2026-01-02", "1\x1e2", "Fès", "a",
              "\ufffd", "true"),
             (None, None, "5000", "1.234567890123457E+23", None, "2026-01-02T03:04:00", None, None, "b", "x", "false"),
             ("x\ny", "7", None, None, "2026-01-02", None, None, None, "a", None, None),
         ],
         {},
     )  # fmt: skip
+
+
+def test_a_column_of_small_floats_does_not_make_another_number_of_one(tmp_path: Path) -> None:
+    path = tmp_path / "leak.parquet"
+    columns = {
+        "cin": pa.array([0.0, 16777215.0, 612345678.0], pa.float32()),
+        "half": pa.array([-0.0, 2047.0, 12345.0], pa.float16()),
+        "list": pa.array([[0.0], [5.0, None], [612345678.0]], pa.list_(pa.float32())),
+    }
+    parquet.write_table(pa.table(columns), path)
+    accepted, _ = every_row(list(chunks(path, mapping(*columns))))
+    ruined = "6.123456640000000E+08"  # the nearest that 32 bits hold is another person's
+    assert accepted == [("0", "0", "0"), ("16777215", "2047", "5"), (ruined, "1.234400000000000E+04", ruined)]
+
+
+def test_types_of_parquet_that_python_has_not(tmp_path: Path) -> None:
+    path = tmp_path / "leak.parquet"
+    nothing = [None, None, None]
+    columns = {
+        "cin": pa.array(["AB1", "AB2", "AB3"]),
+        "nanoseconds": pa.array([1, 0, None], pa.timestamp("ns")),
+        "year 292278": pa.array([2**53, 0, None], pa.timestamp("ms")),
+        "zone": pa.array([1, 0, None], pa.timestamp("s", "Nowhere/At_All")),
+        "time": pa.array([1, 0, None], pa.time64("ns")),
+        "span": pa.array([1, 0, None], pa.duration("ns")),
+        "lists": pa.array([[["a"], [], ["b"]], [[]], None], pa.list_(pa.list_(pa.string()))),
+        "structures": pa.array(
+            [[{"pay": 0, "no": 7}], [{"pay": None}], []], pa.list_(pa.struct([("pay", pa.int8()), ("no", pa.int8())]))
+        ),
+        "pairs": pa.array([[("key", 0)], [], None], pa.map_(pa.string(), pa.int8())),
+        "two": pa.array([[1, 2], nothing[:2], None], pa.list_(pa.int8(), 2)),
+    }
+    parquet.write_table(pa.table(columns), path)
+    accepted, _ = every_row(list(chunks(path, mapping(*columns))))
+    first, second, third = accepted
+    assert first[1] == "1970-01-01T00:00:00.000000001"
+    assert first[3:] == ("1970-01-01T00:00:01", "00:00:00.000000001", "1", "a\x1eb", "0\x1e7", "0", "1\x1e2")
+    assert second[1:6] == ("1970-01-01", "1970-01-01", "1970-01-01", "00:00:00.000000000", "0")
+    assert second[6:] == (*nothing, None)
+    assert third[1:] == (None,) * 9
 
 
 def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
@@ -580,14 +620,31 @@ def test_xlsx(read: Any) -> None:
     )
 
 
-def test_sheets_whose_header_does_not_fit_are_left_out(tmp_path: Path) -> None:
+def test_rows_of_sheets_whose_header_does_not_fit_are_rejected(tmp_path: Path) -> None:
+    """A sheet that is full goes on in another one, which has no header: nobody would miss its rows."""
     path = tmp_path / "leak.xlsx"
-    other = '<row r="1"><c r="A1" t="inlineStr"><is><t>notes</t></is></c></row>'
+    other = "".join(f'<row r="{n}"><c r="A{n}" t="inlineStr"><is><t>AB{n}</t></is></c></row>' for n in (1, 2))
     path.write_bytes(workbook(a=other, b=SHEET, c="", d=SHEET))
-    assert [(chunk.part, chunk.count) for chunk in chunks(path, mapping("cin", "name"))] == [("2", 7), ("4", 7)]
+    found = list(chunks(path, mapping("cin", "name")))
+    assert [(chunk.part, chunk.count) for chunk in found] == [("2", 7), ("4", 7), ("1", 2)]
+    assert every_row(found[2:]) == ([], {1: "columns", 2: "columns"})
     path.write_bytes(workbook(a=other))
     with pytest.raises(InputError, match="columns"):
         list(chunks(path, mapping("cin", "name")))
+
+
+def test_a_sheet_whose_rows_are_not_counted_is_refused(read: Any) -> None:
+    with zipfile.ZipFile(io.BytesIO(workbook(a=SHEET, b=SHEET))) as archive:
+        members = {name: archive.read(name).decode() for name in archive.namelist()}
+    octets = {name: xml.encode("utf-16" if name.endswith("sheet1.xml") else "utf-8") for name, xml in members.items()}
+    with pytest.raises(InputError, match="reconcile"):
+        read(zipped(octets), "cin", "name")
+
+
+def test_a_sheet_may_begin_with_many_empty_rows(read: Any) -> None:
+    rows = [(98, "cin"), (99, "AB1")]
+    cells = "".join(f'<row r="{n}"><c r="A{n}" t="inlineStr"><is><t>{word}</t></is></c></row>' for n, word in rows)
+    assert read(workbook(a=f'<row r="97"/>{cells}'), "cin") == ([("AB1",)], {})
 
 
 @pytest.mark.parametrize(
@@ -597,6 +654,7 @@ def test_sheets_whose_header_does_not_fit_are_left_out(tmp_path: Path) -> None:
         (SHEET.replace("<v>0</v>", "<v>0</x>"), "source"),
         ('<!DOCTYPE x [<!ENTITY a "b">]>' + SHEET, "source"),
         (SHEET.replace("<v>0</v>", "<v>x</v>"), "source"),
+        (SHEET + '<row r="3"><c r="A3"><v>1</v></c></row>', "source"),  # one of two would be lost
     ],
 )
 def test_workbooks_that_are_broken_or_too_large_are_refused(read: Any, rows: str, word: str) -> None:
@@ -692,6 +750,10 @@ def test_gzip_and_zstd(read: Any, pack: Callable[[bytes], bytes]) -> None:
     for damaged in (pack(TABLE)[:-1], pack(TABLE)[:12], pack(TABLE) + b"more"):
         with pytest.raises(InputError, match="source"):
             read(damaged)
+
+
+def test_a_member_of_a_zip_is_not_passed_over_for_its_name(read: Any) -> None:
+    assert read(zipped({"folder/": b"", "leak.csv/": TABLE})) == (ROWS, {})
 
 
 def test_zip_of_many_files(tmp_path: Path) -> None:
@@ -855,6 +917,37 @@ def test_folders_and_patterns(tmp_path: Path) -> None:
     for missing in ("none", "*.txt", "absent.csv"):
         with pytest.raises(InputError, match="source"):
             expand([tmp_path, tmp_path / missing])
+
+
+def test_nothing_in_a_folder_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, elsewhere = tmp_path / "leak", tmp_path / "elsewhere"
+    for name in (folder / "a.csv", elsewhere / "b.csv"):
+        name.parent.mkdir()
+        name.write_bytes(TABLE)
+    (folder / "link").symlink_to(elsewhere)
+    (folder / "again").symlink_to(folder)
+    assert expand([folder]) == [folder / "a.csv", folder / "link/b.csv"]
+    os.mkfifo(folder / "pipe")
+    (folder / "nowhere").symlink_to("absent")
+    for refused in ("nowhere", "pipe"):
+        assert folder / refused in expand([folder])
+        with pytest.raises(InputError, match="source"):
+            refuse_pipe(folder / refused)
+
+    # The superuser, whom nothing is closed to, may run this.
+    def closed(path: str | Path) -> Any:
+        if Path(path) == folder / "link":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(InputError, match="link: Permission denied"):
+        expand([folder])
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != folder / "link")
+    assert expand([folder / "*.csv"]) == [folder / "a.csv"]
+    with pytest.raises(InputError, match="link/: Permission denied"):
+        expand([folder / "**/*.csv"])
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
-from breachcheck.ingest.plan import LETTERS, UNSEEN, ZERO, Cell, folded
+from breachcheck.ingest.plan import LETTERS, SEVERAL, UNSEEN, ZERO, Cell, folded
 from breachcheck.protocol.identifier import KINDS
 
 _HALF: Final = 8  # octets of the tag: a shrouded value begins with its synthetic IV (RFC 5297), which tells it apart
@@ -66,7 +66,7 @@ def find(cipher: AESSIV, cell: Cell, texts: Sequence[str]) -> Findings:
         value: bytes | None = None
         mask, wrong = bit, none
         word = text.strip() if text.isascii() and "\0" not in text else folded(text)
-        if len(word) <= longest and word.lower() in absent:
+        if (len(word) <= longest and word.lower() in absent) or (SEVERAL in text and not any(cell.values(text))):
             mask = 0
         else:
             try:
@@ -137,6 +137,10 @@ def absent_in(text: pa.Array, cell: Cell) -> pa.Array:
         spaceless = pc.replace_substring_regex(words.filter(maybe), _SPACE, "")
         zero = pc.match_substring_regex(spaceless, f"^(?:{ZERO})$")
         absent = pc.or_(absent, pc.replace_with_mask(pa.repeat(pa.scalar(False), len(words)), maybe, zero))
+    several = pc.match_substring(coded.dictionary, SEVERAL)
+    if pc.any(several).as_py():
+        nothing = [not any(cell.values(one)) for one in coded.dictionary.filter(several).to_pylist()]
+        absent = pc.replace_with_mask(absent, several, pa.array(nothing))
     return pc.fill_null(absent.take(coded.indices), True)
 
 

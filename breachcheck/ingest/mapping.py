@@ -50,7 +50,8 @@ class Column(BaseModel):
 
     `header` names it; several headers name the parts of one value, joined in that order; `#7` is the seventh column, of
     a file that has no name for it. `kind` is the kind of the
-    identifiers in it; of several, each takes the first that accepts it. A cell is cut at each character of `split`.
+    identifiers in it; of several, each takes the first that accepts it. A cell is cut at each character of `split`; a
+    list of JSON or Parquet, between its values if a line end is one of these.
     A cell that folds to a word of `absent` (beside those of the whole mapping) is no value, and with `zero_is_absent`
     neither is one that writes the number 0. `employer` says that the value is the employer's, not the person's.
     In text of fixed width the column stands `at` its first character, counted from 1, and so many from there; where

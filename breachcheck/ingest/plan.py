@@ -17,6 +17,9 @@ ZERO: Final = rf"[(+−-]?{_CURRENCY}(?:[(]?[+−-]?{_DIGITS}|[-–—])[)]?-?{_
 _ZERO: Final = re.compile(ZERO)
 UNSEEN: Final = "[\\x00\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
 LETTERS: Final = (("i\u0307", "i"), ("ς", "σ"))  # of which Unicode has two rules to make them of a capital
+# Between values that stand at one place: of a list, say. No kind of identifier has it, nor drops it: two that are run
+# together may be a third one's.
+SEVERAL: Final = "\x1e"
 OTHER_RECORD: Final = "other_record"  # a line which the mapping itself says is about no person
 
 
@@ -34,10 +37,14 @@ class Cell:
 
     def values(self, text: str) -> Iterator[str]:
         """Yield what stands in a cell: `text` cut where it is split, without what is absent."""
-        for value in re.split(f"[{re.escape(self.split)}]", text) if self.split else (text,):
-            word = folded(value)
-            if word not in self.absent and not (self.zero_is_absent and _ZERO.fullmatch("".join(word.split()))):
+        signs = self.split + SEVERAL if "\n" in self.split else self.split
+        for value in re.split(f"[{re.escape(signs)}]", text) if signs else (text,):
+            if not (self._is_absent(value) or all(map(self._is_absent, value.split(SEVERAL)))):
                 yield value
+
+    def _is_absent(self, text: str) -> bool:
+        word = folded(text)
+        return word in self.absent or (self.zero_is_absent and bool(_ZERO.fullmatch("".join(word.split()))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Final
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
 from breachcheck.ingest.headers import Meaning, Named, read_header, telling, vocabulary
-from breachcheck.ingest.plan import folded, header_name
+from breachcheck.ingest.plan import SEVERAL, folded, header_name
 from breachcheck.protocol.identifier import KINDS
 
 SAMPLE_ROWS: Final = 1000
@@ -93,7 +93,7 @@ def _sample(rows: Iterable[Sequence[str | None]], indexes: Sequence[int]) -> _Sa
     absent = {folded(word) for word in vocabulary().absent}
     cells = []
     for row in rows:
-        parts = [(row[index] or "").strip() for index in indexes]
+        parts = [(row[index] or "").replace(SEVERAL, "\n").strip() for index in indexes]
         if not all(folded(part) in absent for part in parts):
             cells.append("".join(parts))
     return _Sample(tuple(cells))

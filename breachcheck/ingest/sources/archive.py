@@ -105,7 +105,7 @@ def members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
         InputError: `encrypted`; `unpacks_too_far`: over `MAX_MEMBERS`; `source`: there is none.
     """
     with zip_faults():
-        found = [one for one in archive.infolist() if not one.is_dir() and not _hidden(one.filename)]
+        found = [one for one in archive.infolist() if not (_is_folder(one) or _hidden(one.filename))]
     if len(found) > MAX_MEMBERS:
         raise InputError("unpacks_too_far", f"it has over {MAX_MEMBERS:,} files")
     if any(one.flag_bits & 1 for one in found):
@@ -113,6 +113,10 @@ def members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     if not found:
         raise InputError("source", "there is no file in it")
     return found
+
+
+def _is_folder(member: zipfile.ZipInfo) -> bool:
+    return member.is_dir() and not member.file_size
 
 
 def _hidden(name: str) -> bool:

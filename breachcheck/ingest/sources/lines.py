@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from breachcheck.errors import InputError
-from breachcheck.ingest.plan import OTHER_RECORD, folded
+from breachcheck.ingest.plan import OTHER_RECORD, SEVERAL, folded
 from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.columns import numbered
 from breachcheck.ingest.sources.records import LINE_END, Cutter, Piece, Syntax
@@ -24,7 +24,6 @@ from breachcheck.ingest.sources.text import Text, to_utf8
 if TYPE_CHECKING:
     from breachcheck.ingest.mapping import Mapping
 
-SEVERAL: Final = "\n"  # between values of one key
 _LINES: Final = Syntax(b"\n", quotes=False)
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 

@@ -6,8 +6,10 @@ fixed width if the mapping says so, JSON lines if it begins with `{`, and delimi
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
+import os
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -33,14 +35,19 @@ def expand(names: Iterable[str | Path]) -> list[Path]:
     once.
 
     Files of a folder and of a pattern are sorted by path. Hidden ones are left out, unless they are named themselves.
+    What is no file, a pipe or a link that leads nowhere, is not: it is refused when it is opened.
 
     Raises:
-        InputError: `source`: there is nothing of that name, or no file in it.
+        InputError: `source`: there is nothing of that name, or no file in it; a folder cannot be looked into.
     """
     found: dict[Path, None] = {}
     for name in names:
         matches = [Path(name)]
         if not matches[0].exists():
+            for parent in Path(name).parents:
+                for folder in glob.glob(f"{parent}/", recursive=True):  # noqa: PTH207
+                    if not os.access(folder, os.R_OK | os.X_OK):  # `glob` passes over it in silence
+                        raise InputError("source", f"{folder}: {os.strerror(errno.EACCES)}")
             # Not Path.glob, which refuses an absolute pattern.
             matches = sorted(map(Path, glob.glob(str(name), recursive=True)))  # noqa: PTH207
         files = [file for match in matches for file in (_below(match) if match.is_dir() else [match])]
@@ -51,11 +58,22 @@ def expand(names: Iterable[str | Path]) -> list[Path]:
 
 
 def _below(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    def refuse(error: OSError) -> None:
+        raise InputError("source", f"{error.filename}: {error.strerror}") from None
+
+    found: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    # Not Path.rglob, which passes over folders that are links, or that cannot be looked into.
+    for here, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        state = Path(here).stat()
+        place = state.st_dev, state.st_ino
+        if place in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += (Path(here, name) for name in files if not name.startswith("."))
+    return sorted(found)
 
 
 def digest(path: Path) -> bytes:
@@ -77,7 +95,10 @@ def refuse_pipe(path: Path) -> None:
     Raises:
         InputError: `source`.
     """
-    mode = path.stat().st_mode
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise InputError("source", f"{path}: {error.strerror}") from None
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise InputError("source", f"{path} is not a file: pipes and devices are not read")
 

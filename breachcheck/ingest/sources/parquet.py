@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import pyarrow as pa
@@ -13,16 +14,18 @@ from pyarrow import parquet
 
 from breachcheck.errors import InputError
 from breachcheck.ingest.hardening import bounded
+from breachcheck.ingest.plan import SEVERAL
 from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.columns import numbered
-from breachcheck.ingest.sources.lines import SEVERAL
-from breachcheck.ingest.sources.values import number_text, text
+from breachcheck.ingest.sources.values import EXACT, number_text, text
 
 if TYPE_CHECKING:
     from breachcheck.ingest.mapping import Mapping
 
 MAX_DECODED: Final = 1 << 30  # octets that are taken to decode a chunk: a page may say one value a million times
 _ROWS: Final = 1 << 14  # a chunk
+_EXACT: Final = {16: 1 << 11, 32: 1 << 24, 64: EXACT}  # by bits of a column: below it, every whole number is held
+_MIDNIGHT: Final = "(?: 00:00:00)?(?:[.]0+)?$"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -104,7 +107,8 @@ def _text(column: pa.Array) -> pa.Array:
         kind = column.type
     if pa.types.is_floating(kind):
         doubles = column.cast(pa.float64())
-        return pa.array([None if one is None else number_text(one) for one in doubles.to_pylist()], pa.string())
+        exact = _EXACT[kind.bit_width]
+        return pa.array([None if one is None else number_text(one, exact) for one in doubles.to_pylist()], pa.string())
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         try:
             column.validate(full=True)
@@ -116,11 +120,31 @@ def _text(column: pa.Array) -> pa.Array:
         return column.cast(pa.string())
     if pa.types.is_decimal(kind):
         return pc.replace_substring_regex(column.cast(pa.string()), r"[.]0+$", "")
+    # Not by Python's own types, which have no nanoseconds and no year 10,000.
+    if pa.types.is_timestamp(kind):
+        written = column.cast(pa.timestamp(kind.unit)).cast(pa.string())
+        return pc.replace_substring(pc.replace_substring_regex(written, _MIDNIGHT, ""), " ", "T")
+    if pa.types.is_duration(kind):
+        column = column.cast(pa.int64())
+    if pa.types.is_temporal(kind):
+        return column.cast(pa.string())
+    if pa.types.is_map(kind):  # its keys are no values
+        pairs = column.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)])))
+        return _joined(pairs, pairs.flatten().flatten()[1])
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return pa.array([None if one is None else _joined(one) for one in column.to_pylist()], pa.string())
+        return _joined(column, column.flatten())
+    if pa.types.is_struct(kind):  # in a list
+        return pa.array(
+            map(_several, zip(*(_text(one).to_pylist() for one in column.flatten()), strict=True)), pa.string()
+        )
     return pa.array([text(one) for one in column.to_pylist()], pa.string())
 
 
-def _joined(values: list[object]) -> str | None:
-    found = [one for value in values if (one := text(value)) is not None]
+def _joined(lists: pa.Array, values: pa.Array) -> pa.Array:
+    texts, lengths = iter(_text(values).to_pylist()), pc.list_value_length(lists).to_pylist()
+    return pa.array([_several(islice(texts, length or 0)) for length in lengths], pa.string())
+
+
+def _several(texts: Iterable[str | None]) -> str | None:
+    found = [one for one in texts if one is not None]
     return SEVERAL.join(found) if found else None

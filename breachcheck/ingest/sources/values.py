@@ -9,15 +9,15 @@ from typing import Final
 EXACT: Final = 10**15  # from here on a double, or a spreadsheet, no longer holds every digit of a whole number
 
 
-def number_text(value: float) -> str | None:
+def number_text(value: float, exact: int = EXACT) -> str | None:
     """Return a number as it would be written: whole ones without a fraction, none for what is not a number.
 
-    A spreadsheet, or a column of doubles, has damaged a whole number of more than 15 digits. It is given with an
-    exponent, a form that every kind of identifier refuses.
+    A spreadsheet, or a column of doubles, has damaged a whole number of more than 15 digits; a column of smaller
+    numbers, one from `exact` on. It is given with an exponent, a form that every kind of identifier refuses.
     """
     if not math.isfinite(value):
         return None
-    if abs(value) >= EXACT:
+    if abs(value) >= exact:
         return f"{value:.15E}"
     return str(int(value)) if value == int(value) else repr(value)
 

@@ -1,4 +1,4 @@
-"""XLSX: each sheet whose header fits, made into columns by a worker.
+"""XLSX: each sheet whose header fits, made into columns by a worker. Of another sheet each row is rejected.
 
 The parent looks for the header and counts the rows in the sheet's own XML, without a spreadsheet library; the worker
 reads the sheet with calamine. Rows and places that stand in the XML bound what that will take, before it is taken.
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 MAX_GRID: Final = 32 << 20  # cells of a sheet, empty ones too
 _BLOCK: Final = 1 << 20
-_HEADER_ROWS: Final = 50  # among which the header is
 _ROW: Final = re.compile(rb"<(?:\w+:)?row(?=[\s/>])(?:[^>]*?\sr=\"(\d+)\")?[^>]*>")
 _FAR: Final = re.compile(rb"<(?:\w+:)?c [^>]*?\br=\"([A-Z]{2,3})\d")
 _TAG: Final = 4096  # octets of the longest tag that is looked for
@@ -72,6 +71,16 @@ class Sheet(Chunk):
         return numbered(arrays, wrong, (), 1, self.count)
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Unfit(Chunk):
+    """A sheet whose header does not fit: notes, or what is left over of the sheet before it. Its `repr` is blank."""
+
+    def rows(self) -> Rows:
+        """Reject each row: nobody said what is in it."""
+        columns = [pa.array([], pa.string())] * len(self.plan.header)
+        return numbered(columns, (), [(index, "columns") for index in range(self.count)], 1, self.count)
+
+
 def is_workbook(archive: zipfile.ZipFile) -> bool:
     """Return whether a zip is an XLSX workbook."""
     return "xl/workbook.xml" in archive.namelist()
@@ -79,16 +88,17 @@ def is_workbook(archive: zipfile.ZipFile) -> bool:
 
 def read_workbook(
     file: BinaryIO, archive: zipfile.ZipFile, disk: BinaryIO, part: str, allowance: Allowance, mapping: Mapping
-) -> Iterator[Sheet]:
-    """Yield the sheets whose header fits, one chunk each.
+) -> Iterator[Sheet | Unfit]:
+    """Yield the sheets, one chunk each.
 
     Raises:
-        InputError: `columns`: no header fits; `unpacks_too_far`; `source`: it is damaged.
+        InputError: `columns`: no header fits; `unpacks_too_far`; `source`: it is damaged; `reconcile`.
     """
     allowance.take(sum(one.file_size for one in archive.infolist()))
     file.seek(0)
     octets = file.read()
     fault: InputError | None = None
+    unfit: list[Unfit] = []
     fitting = False
     try:
         names = _sheets(archive)
@@ -96,22 +106,27 @@ def read_workbook(
             header, above = _header(archive, member)
             if not header:
                 continue
+            rows = _measure(archive, member)
+            if rows < above:
+                raise InputError("reconcile", f"row {above} of a sheet was found, {rows} were counted")
+            where = ".".join(one for one in (part, str(place) if len(names) > 1 else "") if one)
             try:
                 plan = mapping.plan(header)
             except InputError as error:
                 fault = fault or error
+                known = mapping.plan([one for column in mapping.column for one in column.header])
+                unfit.append(Unfit(known, rows, disk.tell(), where, b""))
                 continue
             fitting = True
-            rows = _measure(archive, member)
             if rows > above:
-                places = [one for one in (part, str(place) if len(names) > 1 else "") if one]
-                yield Sheet(plan, rows - above, disk.tell(), ".".join(places), octets, name, above)
+                yield Sheet(plan, rows - above, disk.tell(), where, octets, name, above)
     except InputError:  # which is a ValueError
         raise
     except (expat.ExpatError, KeyError, ValueError, StopIteration, *ZIP_FAULTS):
         raise InputError("source", "a workbook is damaged") from None
     if fault and not fitting:
         raise fault
+    yield from unfit
 
 
 def _sheets(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
@@ -167,8 +182,6 @@ class _FirstRow:
             case "row":
                 self.row = int(attributes.get("r", self.row + 1))
                 self._column = -1
-                if self.row > _HEADER_ROWS:
-                    raise _EnoughError
             case "c":
                 place = attributes.get("r", "").rstrip("0123456789")
                 self._column = _column(place) if place else self._column + 1
@@ -249,7 +262,8 @@ def _measure(archive: zipfile.ZipFile, member: str) -> int:
     """Return the number of the last row of a sheet.
 
     Raises:
-        InputError: `unpacks_too_far`: the sheet has more than `MAX_GRID` places.
+        InputError: `unpacks_too_far`: the sheet has more than `MAX_GRID` places; `source`: a row stands behind one of a
+            higher number, or of the same, of which the library would keep one.
     """
     row, column = 0, 26
     carried = b""
@@ -258,7 +272,9 @@ def _measure(archive: zipfile.ZipFile, member: str) -> int:
             buffer = carried + block
             stop = buffer.rfind(b"<") if len(block) == _BLOCK else len(buffer)
             for match in _ROW.finditer(buffer, 0, stop):
-                row = max(row, int(match[1])) if match[1] else row + 1
+                before, row = row, int(match[1]) if match[1] else row + 1
+                if row <= before:
+                    raise InputError("source", f"row {row} of a sheet is out of order")
             column = max(column, *(_column(place.decode()) + 1 for place in set(_FAR.findall(buffer, 0, stop))), 0)
             if row * column > MAX_GRID:
                 raise InputError("unpacks_too_far", f"a sheet of over {MAX_GRID:,} cells")
