@@ -65,8 +65,10 @@ def find(cipher: AESSIV, cell: Cell, texts: Sequence[str]) -> Findings:
     for text in texts:
         value: bytes | None = None
         mask, wrong = bit, none
+        if SEVERAL in text:
+            text = "".join(cell.values(text))
         word = text.strip() if text.isascii() and "\0" not in text else folded(text)
-        if (len(word) <= longest and word.lower() in absent) or (SEVERAL in text and not any(cell.values(text))):
+        if len(word) <= longest and word.lower() in absent:
             mask = 0
         else:
             try:

@@ -39,8 +39,8 @@ class Cell:
         """Yield what stands in a cell: `text` cut where it is split, without what is absent."""
         signs = self.split + SEVERAL if "\n" in self.split else self.split
         for value in re.split(f"[{re.escape(signs)}]", text) if signs else (text,):
-            if not (self._is_absent(value) or all(map(self._is_absent, value.split(SEVERAL)))):
-                yield value
+            if said := [one for one in value.split(SEVERAL) if not self._is_absent(one)]:
+                yield SEVERAL.join(said)
 
     def _is_absent(self, text: str) -> bool:
         word = folded(text)
