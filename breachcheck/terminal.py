@@ -301,6 +301,11 @@ def print_estimate(expected: Estimate) -> None:
     RESULTS.print("Nothing was written.")
 
 
+def note(words: str, as_json: bool) -> None:
+    """Say something beside the result: in words, or as a line of JSON."""
+    NOTES.print(json.dumps({"note": words}, ensure_ascii=False) if as_json else words, markup=False)
+
+
 def print_json(content: object) -> None:
     """Print one line of JSON."""
     RESULTS.print(json.dumps(content, ensure_ascii=False), markup=False)

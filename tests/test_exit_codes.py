@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -105,6 +106,21 @@ def test_who_stops_reading_was_told_nothing(small: Path, words: str) -> None:
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, env=environment)
     assert done.stderr.splitlines()[-1] in ("0", "3"), done.stderr  # 0: it was quicker than its reader
     assert "Traceback" not in done.stderr
+
+
+def test_with_json_an_error_is_a_line_of_json(small: Path) -> None:
+    for more, code, said in (("--mapping none", 2, "mapping: there is no"), ("--k-members x", 2, "k-members")):
+        ended, stderr = _shell(f"{_words(small, 'ingest')} --json {more}")
+        assert ended == code
+        assert said in json.loads(stderr)["error"]
+
+
+def test_a_name_cannot_command_the_terminal(small: Path) -> None:
+    words = ["ingest", "no\x1b[2J\n\u202eسجل", "--mapping", "cnss", "--dataset", "one"]
+    done = run(*words, "--keys", small / "keys", "--releases", small / "releases", check=False)
+    [line] = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert "no\\x1b[2J\\n\\u202eسجل" in line
 
 
 def test_the_hook_stays_while_commands_run(small: Path) -> None:

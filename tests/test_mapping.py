@@ -25,7 +25,7 @@ from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
 from breachcheck.ingest import preview
 from breachcheck.ingest.cells import absent_in, find, folded_in
-from breachcheck.ingest.mapping import Column, Mapping, read_mapping
+from breachcheck.ingest.mapping import Column, Mapping, read_about, read_mapping
 from breachcheck.ingest.plan import Cell, folded
 from breachcheck.ingest.propose import propose
 from breachcheck.ingest.sources.open import chunks
@@ -34,7 +34,7 @@ from breachcheck.protocol.identifier import KINDS, RULE_FILES
 from breachcheck.synth import generate
 from tests.steward import ingest_small
 from tests.steward import leak as leak_of
-from tests.test_sources import zipped
+from tests.test_sources import workbook, zipped
 from tests.world import run
 
 PHONE_COLUMN = '[[column]]\nheader = "tel"\nkind = "phone"\n'
@@ -324,8 +324,52 @@ def test_a_mapping_is_proposed_for_json_lines_as_for_the_same_columns(tmp_path: 
     assert preview.head(path) == (header, rows)
     assert "AB123456" not in propose(*preview.head(path))
     path.write_text('{"tel": "0612345678", oops\n', "utf-8")
-    with pytest.raises(InputError, match="the first line is no JSON object"):
+    with pytest.raises(InputError, match="no line is a JSON object"):
         preview.head(path)
+    path.write_text('{"tel": "0612345678"}\noops\n{"cin": "AB123456", "TEL": null}\n', "utf-8")
+    assert preview.head(path) == (["tel", "cin"], [["0612345678", None], [None, "AB123456"]])
+
+
+@pytest.mark.parametrize("name", ["leak.csv", "leak.xlsx"])
+def test_a_title_over_the_header_is_passed_over(name: str, tmp_path: Path) -> None:
+    header, rows = ["tel", "nom"], [["0612345678", "q"]] * 20
+    lines = [["Direction régionale", "2025"], [], header, *rows]
+    path = tmp_path / name
+    if name.endswith(".csv"):
+        path.write_bytes("\r\n".join(map(";".join, lines)).encode("cp1252"))
+    else:
+        xml = ("".join(f'<c t="inlineStr"><is><t>{cell}</t></is></c>' for cell in line) for line in lines)
+        path.write_bytes(workbook(one="".join(f'<row r="{at}">{cells}</row>' for at, cells in enumerate(xml, 1))))
+    said = propose(*preview.head(path, 2), above=2)
+    written = tmp_path / "mapping.toml"
+    written.write_text(said, "utf-8")
+    mapping = read_mapping(str(written))
+    [chunk] = chunks(path, mapping)
+    found = chunk.rows()
+    assert (chunk.plan.header, found.numbers.to_pylist()) == (tuple(header), list(range(1, 21)))
+    assert [column.to_pylist() for column in found.columns] == [["0612345678"] * 20, ["q"] * 20]
+    with pytest.raises(InputError, match="header under 99 lines" if name.endswith("csv") else "the file lacks"):
+        list(chunks(path, mapping.model_copy(update={"above": 99})))
+
+
+def test_a_header_that_stands_twice_is_called_by_its_place() -> None:
+    header, rows = ["cin", "Tel", "TEL ", ""], [["AB123456", "0612345678", "0612345679", "x"]] * 20
+    mapping = proposed(header, rows)
+    assert [column.header for column in mapping.column] == [("cin",), ("Tel",), ("#3",), ("#4",)]
+    assert [column.kind for column in mapping.column[:3]] == [("national_id",), ("phone",), ("phone",)]
+    assert [cell.indexes for cell in mapping.plan(header).cells] == [(0,), (1,), (2,)]
+    with pytest.raises(InputError, match="column 3 has the header of another one"):
+        mapping.plan(["cin", "#3", "cin", ""])
+
+
+@pytest.mark.parametrize("text", ["version = " + "1" * 5000, "column = " + "[" * 100_000])
+def test_toml_without_end_is_wrong_use(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "mapping.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(InputError, match="not TOML"):
+        read_mapping(str(path))
+    with pytest.raises(InputError, match="not TOML"):
+        read_about(path)
 
 
 def test_of_several_headers_in_one_file_the_one_of_most_rows_is_proposed(tmp_path: Path) -> None:
@@ -417,8 +461,6 @@ def test_a_person_may_vouch_for_unknown_headers_but_not_for_data() -> None:
 
 
 def test_what_cannot_become_a_mapping_is_refused() -> None:
-    with pytest.raises(InputError, match="column 2 has the header of another one"):
-        propose(["tel", "TEL "], [])
     with pytest.raises(InputError, match="no column is a kind of identifier"):
         propose(["nom", "salaire"], [["q", "1"]])
 
@@ -539,6 +581,18 @@ def test_what_says_nothing_is_no_presence_however_it_is_written(header: str, not
 
 
 _MARKS = "\0\t\n\x1e\x0b\x1c\x1f \x85\u00a0\u00ad\u1680\u200b\u2028\u202f\u2060\u206a\u3000\ufe0f\ufeff"
+
+
+def test_nothing_beside_a_value_of_a_list_is_left_out() -> None:
+    cell = Cell((0,), ("national_id",), 1, employer=False, split="", absent=frozenset(("", "-")), zero_is_absent=False)
+    said = ["-\x1eAB123456", "\x1eAB123456\x1e", "AB1234\x1e56", "-\x1e "]
+    assert [list(cell.values(text)) for text in said] == [["AB123456"], ["AB123456"], ["AB1234\x1e56"], []]
+    for cells in (cell, replace(cell, kinds=("national_id", "phone"))):
+        findings = find(AESSIV(bytes(64)), cells, said)
+        [one, same, several, none, _] = findings.places[0].values.to_pylist()
+        assert one == same is not None
+        assert (several, none) == (None, None)
+        assert [bool(refused) for refused in findings.refused] == [False, False, True, False, False]
 
 
 @settings(deadline=None)

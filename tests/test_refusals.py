@@ -53,6 +53,11 @@ def test_more_rejects_than_rows_are_refused_unless_the_steward_takes_them(tmp_pa
     assert ingest_small(tmp_path, file, accept_rejects=True).dataset.rows_accepted == 1
 
 
+def test_empty_rows_are_nobodys(tmp_path: Path) -> None:
+    report = ingest_small(tmp_path, leak(tmp_path / "a.csv", ONE, *[";" * 7] * 50))
+    assert (report.dataset.rows_accepted, report.dataset.rows_rejected) == (1, {"empty": 50})
+
+
 def test_half_of_the_rows_may_be_rejected(tmp_path: Path) -> None:
     assert ingest_small(tmp_path, leak(tmp_path / "a.csv", ONE, BAD)).dataset.rows_accepted == 1
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from typer.main import get_command
@@ -16,6 +17,7 @@ from breachcheck.errors import BreachcheckError, InputError
 
 __all__ = ["COULD_NOT", "EXPOSED", "NOT_FOUND", "USAGE", "app", "main"]
 
+_JSON: Final = "--json"
 _UsageError: Any = typer.BadParameter.__mro__[2]  # ClickException, which typer keeps to itself
 
 app = typer.Typer(
@@ -74,6 +76,8 @@ def main() -> None:
     except typer.Abort:
         _end("stopped before there was a result", COULD_NOT)
     except _UsageError as error:
+        if _JSON in sys.argv:
+            _end(error.format_message(), USAGE)
         with contextlib.suppress(OSError):
             error.show()
         sys.exit(USAGE)
@@ -102,6 +106,9 @@ def _end(why: str, code: int) -> NoReturn:
             continue
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    # A file's name may hold what a terminal would obey.
+    plain = "".join(one if one.isprintable() else repr(one)[1:-1] for one in why)
+    line = json.dumps({"error": plain}, ensure_ascii=False) if _JSON in sys.argv else f"breachcheck: {plain}"
     with contextlib.suppress(OSError):
-        os.write(2, f"breachcheck: {why}\n".encode("utf-8", "backslashreplace"))
+        os.write(2, f"{line}\n".encode("utf-8", "backslashreplace"))
     sys.exit(code)

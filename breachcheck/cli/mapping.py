@@ -17,6 +17,7 @@ app = typer.Typer(help="What each column of a leaked file is.", no_args_is_help=
 def mapping_propose(
     file: Annotated[Path, typer.Argument(help="A leaked file with a header.", show_default=False)],
     out: Annotated[Path | None, typer.Option("--out", help="The TOML file to write, which must not exist.")] = None,
+    above: Annotated[int, typer.Option("--above", min=0, help="Lines over the header, a title say.")] = 0,
     trust_header: Annotated[
         bool, typer.Option("--trust-header", help="I looked: the first line is a header, though its words are unknown.")
     ] = False,
@@ -27,7 +28,7 @@ def mapping_propose(
     from breachcheck.terminal import RESULTS
 
     hardening.harden()
-    text = propose(*preview.head(file), trust_header)
+    text = propose(*preview.head(file, above), trust_header, above)
     if out is None:
         RESULTS.print(text, markup=False, end="")
         return

@@ -190,7 +190,7 @@ def ingest(
     finally:  # the release is published, whatever becomes of the page
         terminal.print_json(summary.json()) if as_json else terminal.print_report(summary)
     for name in report.unfinished:
-        terminal.NOTES.print(f"{name} is of a run that did not end: give its command again, or remove it", markup=False)
+        terminal.note(f"{name} is of a run that did not end: give its command again, or remove it", as_json)
 
 
 def _engine(

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
-from breachcheck.ingest.plan import Cell, Plan, folded, header_name
+from breachcheck.ingest.plan import Cell, Plan, column_names, folded
 from breachcheck.protocol.identifier import KINDS
 from breachcheck.protocol.manifest import Date, Text
 
@@ -49,8 +49,8 @@ class Column(BaseModel):
     """One column of the source: identifiers, or a data class of which only presence counts, or neither.
 
     `header` names it; several headers name the parts of one value, joined in that order; `#7` is the seventh column, of
-    a file that has no name for it. `kind` is the kind of the
-    identifiers in it; of several, each takes the first that accepts it. A cell is cut at each character of `split`; a
+    a file that has no name for it, or one that a column before it has. `kind` is the kind of the identifiers in it; of
+    several, each takes the first that accepts it. A cell is cut at each character of `split`; a
     list of JSON or Parquet, between its values if a line end is one of these.
     A cell that folds to a word of `absent` (beside those of the whole mapping) is no value, and with `zero_is_absent`
     neither is one that writes the number 0. `employer` says that the value is the employer's, not the person's.
@@ -98,6 +98,7 @@ class Mapping(BaseModel):
     `linking` are the kinds of identifier by which rows are told to be about one person: no two people have one of them
     in common. What stands in a column of the employer's links nobody. `encoding` and `delimiter` of text are found out
     where they are not said. `line` is the number of characters of each line of text of fixed width; it has no header.
+    Over the header of delimited text, or of a sheet, `above` lines (or rows, empty ones too) are passed over: a title.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -106,6 +107,7 @@ class Mapping(BaseModel):
     encoding: Annotated[str, AfterValidator(_encoding)] | None = None
     delimiter: Literal[";", ",", "\t", "|"] | None = None
     line: Annotated[int, Field(ge=1)] | None = None
+    above: Annotated[int, Field(ge=0, exclude_if=operator.not_)] = 0
     absent: tuple[str, ...] = ("",)
     linking: tuple[str, ...] = ()
     column: Annotated[tuple[Column, ...], Field(min_length=1)]
@@ -120,6 +122,8 @@ class Mapping(BaseModel):
                 raise ValueError("text of fixed width has line, and at in each column; other files have neither")
             if column.at and self.line and sum(column.at) - 1 > self.line:
                 raise ValueError("a column goes beyond the end of the line")
+        if self.above and (self.line or any(column.pattern for column in self.column)):
+            raise ValueError("only over a header are lines passed over")
         if len({column.pattern is None for column in self.column}) > 1:
             raise ValueError("either each column has a pattern, or none has")
         kinds = {kind for column in self.column for kind in column.kind}
@@ -142,8 +146,7 @@ class Mapping(BaseModel):
             InputError: `columns`. It says no word of the header itself: a file without one begins with a row.
         """
         position: dict[str, int] = {}
-        for index, text in enumerate(header):
-            name = folded(header_name(text, index))
+        for index, name in enumerate(map(folded, column_names(header))):
             if name in position:
                 raise InputError("columns", f"column {index + 1} has the header of another one")
             position[name] = index
@@ -197,10 +200,10 @@ def read_mapping(name: str) -> Mapping:
         raise InputError(
             "mapping", f"there is no mapping {name!r}: give a file that ends in .toml, or one of {_shipped()}"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError("mapping", f"{name} is not TOML: {error}") from None
     except ValidationError as error:
         raise InputError("mapping", _first(name, error)) from None
+    except (ValueError, RecursionError) as error:  # also of a number, or a nest, without end
+        raise InputError("mapping", f"{name} is not TOML: {error}") from None
 
 
 def read_about(path: Path) -> About:
@@ -213,10 +216,10 @@ def read_about(path: Path) -> About:
         return About.model_validate(tomllib.loads(path.read_text("utf-8-sig")))
     except OSError as error:
         raise InputError("about", f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError("about", f"{path} is not TOML: {error}") from None
     except ValidationError as error:
         raise InputError("about", _first(str(path), error)) from None
+    except (ValueError, RecursionError) as error:
+        raise InputError("about", f"{path} is not TOML: {error}") from None
 
 
 _PLAINLY: Final = {

@@ -221,8 +221,10 @@ def _refuse_useless(job: Job, counts: Counts) -> None:
     told = f"of {counts.rows_read:,} rows {rejected:,} were rejected" + (f": {reasons}" if reasons else "")
     if not counts.rows_accepted:
         raise InputError("no_identifier", f"no row has an identifier that can be read; {told}")
-    # Lines of another sort have a mapping that says so: a return of two employees has five lines around them.
-    if rejected - counts.rows_rejected[OTHER_RECORD] > counts.rows_accepted and not job.accept_rejects:
+    # Neither is about anybody: lines of which the mapping says so, as a return has around two employees, and empty
+    # ones, which a sheet may have to its end.
+    nobodys = counts.rows_rejected[OTHER_RECORD] + counts.rows_rejected["empty"]
+    if rejected - nobodys > counts.rows_accepted and not job.accept_rejects:
         raise InputError("rejects", f"{told}. Correct the mapping, or take the rest by --accept-rejects")
 
 

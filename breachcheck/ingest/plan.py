@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -62,9 +62,17 @@ class Plan:
         return hashlib.sha256(said.encode()).digest()
 
 
-def header_name(text: str, index: int) -> str:
-    """Return a header, or for an empty one the name that a mapping calls the column by: `#` and its number from 1."""
-    return text if text.strip() else f"#{index + 1}"
+def column_names(header: Sequence[str]) -> list[str]:
+    """Return what a mapping calls each column by: its header; `#` and its number from 1, if that is empty or another's
+    before it.
+    """
+    names: list[str] = []
+    known: set[str] = set()
+    for number, text in enumerate(header, 1):
+        name = text if text.strip() and folded(text) not in known else f"#{number}"
+        known.add(folded(name))
+        names.append(name)
+    return names
 
 
 def folded(text: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Final
 
 from breachcheck.ingest.mapping import Mapping
 from breachcheck.ingest.plan import Plan
@@ -18,11 +17,8 @@ class _Unmapped(Mapping):
         return Plan(tuple(header), (), frozenset())
 
 
-_UNMAPPED: Final = _Unmapped.model_construct(version=1, column=())
-
-
-def head(path: Path) -> tuple[list[str], list[list[str | None]]]:
-    """Return the header of a file and its first rows, at most `SAMPLE_ROWS`, held in memory alone.
+def head(path: Path, above: int = 0) -> tuple[list[str], list[list[str | None]]]:
+    """Return the header of a file, under so many lines, and its first rows, at most `SAMPLE_ROWS`, in memory alone.
 
     Of sheets or files in it that have several headers it is the one with the most rows, and these are its own.
 
@@ -30,7 +26,7 @@ def head(path: Path) -> tuple[list[str], list[list[str | None]]]:
         InputError: `source`, `format`, or what else `sources.open.chunks` refuses.
     """
     found: dict[tuple[str, ...], list[list[str | None]]] = {}
-    for chunk in chunks(path, _UNMAPPED):
+    for chunk in chunks(path, _Unmapped.model_construct(version=1, above=above, column=())):
         rows = found.setdefault(chunk.plan.header, [])
         columns = (column.slice(0, SAMPLE_ROWS).to_pylist() for column in chunk.rows().columns)
         rows += map(list, islice(zip(*columns, strict=True), SAMPLE_ROWS - len(rows)))

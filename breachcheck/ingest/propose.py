@@ -14,7 +14,7 @@ from typing import Final
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
 from breachcheck.ingest.headers import Meaning, Named, read_header, telling, vocabulary
-from breachcheck.ingest.plan import SEVERAL, folded, header_name
+from breachcheck.ingest.plan import SEVERAL, column_names, folded
 from breachcheck.protocol.identifier import KINDS
 
 SAMPLE_ROWS: Final = 1000
@@ -305,15 +305,19 @@ def _joined(
         share = sample.share(kind)
         if share * _weight(sample) >= _LEAST:
             why = f"together they make a {identifier.name}: {_percent(share)} of the sampled rows pass the rule"
-            names = tuple(header_name(header[index], index) for index in indexes)
-            yield indexes, _Proposal(names, share * _weight(sample), why, (kind,), linking=identifier.linking)
+            names = column_names(header)
+            together = tuple(names[index] for index in indexes)
+            yield indexes, _Proposal(together, share * _weight(sample), why, (kind,), linking=identifier.linking)
 
 
-def propose(header: Sequence[str], sample: Iterable[Sequence[str | None]], trust_header: bool = False) -> str:
+def propose(
+    header: Sequence[str], sample: Iterable[Sequence[str | None]], trust_header: bool = False, above: int = 0
+) -> str:
     """Return a mapping as TOML, with the confidence of each column in a comment.
 
-    `sample` are some rows under the header; those of another width are passed over. `trust_header` says that a person
-    has looked at a first line whose words are not known here: it is taken for a header if it does not look like data.
+    `sample` are some rows under the header; those of another width are passed over. So many lines stand `above` it.
+    `trust_header` says that a person has looked at a first line whose words are not known here: it is taken for a
+    header if it does not look like data.
 
     Raises:
         InputError: `header`: the first line looks like data; `columns`: two columns have one header; `mapping`: no
@@ -322,7 +326,7 @@ def propose(header: Sequence[str], sample: Iterable[Sequence[str | None]], trust
     rows = [row for row in sample if len(row) == len(header)]
     meanings = [read_header(text) for text in header]
     _check_header(header, meanings, rows, trust_header)
-    names = [header_name(text, index) for index, text in enumerate(header)]
+    names = column_names(header)
     keys = [folded(name) for name in names]
     for index, key in enumerate(keys):
         if key in keys[:index]:
@@ -343,7 +347,7 @@ def propose(header: Sequence[str], sample: Iterable[Sequence[str | None]], trust
         proposals.append(proposal or _unknown(name, meaning, samples[index]))
     if not any(proposal.kinds for proposal in proposals):
         raise InputError("mapping", "no column is a kind of identifier: write the mapping by hand")
-    return _document(proposals)
+    return _document(proposals, above)
 
 
 def _unknown(name: str, meaning: Meaning, sample: _Sample) -> _Proposal:
@@ -356,12 +360,13 @@ def _unknown(name: str, meaning: Meaning, sample: _Sample) -> _Proposal:
     return _Proposal((name,), 0.0, f"{why}. {_LOOK}")
 
 
-def _document(proposals: Sequence[_Proposal]) -> str:
+def _document(proposals: Sequence[_Proposal], above: int) -> str:
     linking = tuple(dict.fromkeys(kind for one in proposals if one.linking and not one.employer for kind in one.kinds))
     lines = [
         "# Proposed by `breachcheck mapping propose` from the header and a sample. Read it, correct it, then let",
         "# `breachcheck mapping check` count.",
         "version = 1",
+        *([f"above = {above}    # lines over the header"] if above else []),
         "",
         "# Rows that have one of these in common are about one person.",
         f"linking = [{', '.join(_toml((kind,)) for kind in linking)}]",

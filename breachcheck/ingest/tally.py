@@ -9,7 +9,7 @@ from typing import Final
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
-from breachcheck.ingest.plan import Cell, Plan, folded, header_name
+from breachcheck.ingest.plan import Cell, Plan, column_names, folded
 from breachcheck.ingest.sources.chunk import Rows
 from breachcheck.protocol.identifier import KINDS
 
@@ -72,8 +72,9 @@ def tally(chunks: Iterable[tuple[Plan, Rows]]) -> Tally:
         texts = [column.to_pylist() for column in rows.columns]
         repeated = {row for row in range(len(rows.numbers)) if tuple(text[row] for text in texts) == plan.header}
         counted.rejected.update({"repeated_header": len(repeated)} if repeated else {})
+        names = column_names(plan.header)
         for cell in plan.cells:
-            headers = tuple(header_name(plan.header[index], index) for index in cell.indexes)
+            headers = tuple(names[index] for index in cell.indexes)
             column = counted.columns.setdefault(
                 tuple(map(folded, headers)), ColumnTally(headers, cell.kinds or _data_class(cell))
             )

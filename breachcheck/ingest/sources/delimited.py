@@ -14,7 +14,7 @@ from pyarrow import csv
 from breachcheck.errors import InputError
 from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.columns import numbered
-from breachcheck.ingest.sources.records import MAX_RECORD, BrokenError, Cutter, Syntax, UnfinishedError
+from breachcheck.ingest.sources.records import MAX_RECORD, SURE_LINE_END, BrokenError, Cutter, Syntax, UnfinishedError
 from breachcheck.ingest.sources.stream import Readable
 from breachcheck.ingest.sources.text import BLOCK, Text, to_utf8
 
@@ -95,7 +95,8 @@ def parse(octets: bytes, width: int, delimiter: str, quoted: bool) -> tuple[list
 def read_delimited(file: Readable, disk: BinaryIO, part: str, mapping: Mapping) -> Iterator[Delimited]:
     """Yield the rows under a header. `file` gives the octets; how far it is can be told from `disk`.
 
-    Lines of nothing but white space before the header are passed over. A file with nothing else has no rows.
+    Lines of nothing but white space before the header are passed over, and those that the mapping says stand above it.
+    A file with nothing else has no rows.
 
     Raises:
         InputError: `columns`; `source`: the header cannot be read.
@@ -104,11 +105,19 @@ def read_delimited(file: Readable, disk: BinaryIO, part: str, mapping: Mapping) 
     blocks = text.blocks()
     head = b""
     whole = True
+    above = mapping.above
     for block in blocks:
-        head = (head + block).lstrip(b" \r\n")
+        head += block
+        while above and (end := SURE_LINE_END.search(head)):
+            head = head[end.end() :]
+            above -= 1
+        if not above:
+            head = head.lstrip(b" \r\n")
         if len(head) > MAX_RECORD:
             whole = False
             break
+    if above:
+        raise InputError("columns", f"it has no header under {mapping.above} lines")
     if not head:
         return
     lines = head if whole else head[: max(head.rfind(b"\n"), head.rfind(b"\r")) + 1]

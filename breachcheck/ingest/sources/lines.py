@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -189,7 +190,7 @@ def read_fixed(file: Readable, disk: BinaryIO, part: str, mapping: Mapping, line
 
 
 def read_json(file: Readable, disk: BinaryIO, part: str, mapping: Mapping) -> Iterator[JsonLines]:
-    """Yield objects, one a line. Their header is that of the mapping, or of the first where that has no column.
+    """Yield objects, one a line. Their header is that of the mapping; where that has no column, of the first octets.
 
     Raises:
         InputError: `columns`: the first object has a key of which the mapping says nothing; `header`: there is none.
@@ -198,22 +199,24 @@ def read_json(file: Readable, disk: BinaryIO, part: str, mapping: Mapping) -> It
     plan = None
     for piece, encoding, first in _pieces(file, mapping):
         if plan is None:
-            keys = _keys(to_utf8(piece.octets, encoding))
+            lines = LINE_END.split(to_utf8(piece.octets, encoding))
+            keys = _keys(lines[:1] if headers else lines)
             names = set(map(folded, keys))
             mapping.plan([*keys, *(header for header in headers if folded(header) not in names)])
             if not (headers or keys):
-                raise InputError("header", "the first line is no JSON object with a key")
+                raise InputError("header", "no line is a JSON object with a key")
             plan = mapping.plan(headers or keys)
         yield JsonLines(plan, piece.count, disk.tell(), part, piece.octets, encoding, first, piece.rejected)
 
 
-def _keys(octets: bytes) -> list[str]:
-    """Return the keys of the object in the first line; none of a line that is rejected as a row."""
-    end = LINE_END.search(octets)
-    try:
-        return list(dict.fromkeys(key for key, _ in _flat(octets[: end.start()] if end else octets)))
-    except _LineError:
-        return []
+def _keys(lines: Iterable[bytes]) -> list[str]:
+    """Return the keys of the objects in these lines; none of a line that is rejected as a row."""
+    keys: dict[str, str] = {}
+    for line in lines:
+        with suppress(_LineError):
+            for key, _ in _flat(line):
+                keys.setdefault(folded(key), key)
+    return list(keys.values())
 
 
 def _pieces(file: Readable, mapping: Mapping) -> Iterator[tuple[Piece, str, int]]:

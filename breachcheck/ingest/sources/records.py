@@ -33,7 +33,7 @@ MAX_RECORD: Final = 2 * MAX_CELL  # octets
 MAX_LINES: Final = 64
 _QUOTE, _LF, _CR = b'"\n\r'
 LINE_END: Final = re.compile(rb"\r\n|\n|\r")
-_SURE_LINE_END: Final = re.compile(rb"\r\n|\n|\r(?!\Z)")  # whatever follows
+SURE_LINE_END: Final = re.compile(rb"\r\n|\n|\r(?!\Z)")  # whatever follows
 
 Positions = npt.NDArray[np.intp]
 
@@ -157,7 +157,7 @@ class Cutter:
     def _piece(self, buffer: bytes, last: bool) -> tuple[Piece, int]:
         start = 0
         if self._skipping:
-            found = (LINE_END if last else _SURE_LINE_END).search(buffer)
+            found = (LINE_END if last else SURE_LINE_END).search(buffer)
             if found is None:
                 return Piece(b"", 0, (), False), len(buffer) - (buffer.endswith(b"\r") and not last)
             self._skipping = False

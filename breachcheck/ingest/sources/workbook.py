@@ -52,7 +52,7 @@ class Sheet(Chunk):
             workbook = CalamineWorkbook.from_filelike(BytesIO(self.octets))
             grid = workbook.get_sheet_by_name(self.name).to_python(skip_empty_area=False)[self.above :]
         except CalamineError:
-            raise InputError("source", "a workbook is damaged") from None
+            raise InputError("source", "a workbook is damaged, or holds what cannot be read") from None
         width = len(self.plan.header)
         columns: list[list[str | None]] = [[] for _ in range(width)]
         wrong: list[int] = []
@@ -103,10 +103,10 @@ def read_workbook(
     try:
         names = _sheets(archive)
         for place, (name, member) in enumerate(names, 1):
-            header, above = _header(archive, member)
-            if not header:
-                continue
+            header, above = _header(archive, member, mapping.above)
             rows = _measure(archive, member)
+            if not header and not (rows and mapping.above):
+                continue
             if rows < above:
                 raise InputError("reconcile", f"row {above} of a sheet was found, {rows} were counted")
             where = ".".join(one for one in (part, str(place) if len(names) > 1 else "") if one)
@@ -168,9 +168,10 @@ class _EnoughError(Exception):
 
 
 class _FirstRow:
-    """Finds the first row of a sheet that holds a value."""
+    """Finds the first row of a sheet that holds a value, under so many."""
 
-    def __init__(self) -> None:
+    def __init__(self, above: int) -> None:
+        self._above = above
         self.cells: dict[int, tuple[str, str]] = {}  # column -> type and text
         self.row = 0
         self._column = -1
@@ -187,7 +188,7 @@ class _FirstRow:
                 self._column = _column(place) if place else self._column + 1
                 self._kind = attributes.get("t", "n")
             case "v" | "t":
-                self._inside = True
+                self._inside = self.row > self._above
 
     def end(self, name: str) -> None:
         match name.split(":")[-1]:
@@ -202,9 +203,9 @@ class _FirstRow:
             self.cells[self._column] = self._kind, before + text
 
 
-def _header(archive: zipfile.ZipFile, member: str) -> tuple[list[str], int]:
-    """Return the first row with a value, and how many rows it and those over it are."""
-    found = _FirstRow()
+def _header(archive: zipfile.ZipFile, member: str, above: int) -> tuple[list[str], int]:
+    """Return the first row with a value under so many, and how many rows it and those over it are."""
+    found = _FirstRow(above)
     parser = _parser()
     parser.StartElementHandler = found.start
     parser.EndElementHandler = found.end
