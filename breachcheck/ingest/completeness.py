@@ -25,7 +25,7 @@ def refuse_behind(previous: Manifest, ledger: Ledger) -> None:
         raise ReleaseError(
             "ledger_behind",
             f"the ledger lacks what release {previous.release} was made of: {lost}. Bring back the right ledger, or "
-            "publish less by --allow-shrinking",
+            "publish less by `ingest --allow-shrinking`",
         )
 
 

@@ -48,7 +48,8 @@ class Policy:
     """What a release promises: how many share a bucket, how long it is current, and whether prefixes may grow.
 
     With `shrink` it may lack what the release before it had, and follow one that was signed later than now. `follows`
-    is the last release of the epoch before: what was withdrawn there stays listed, and as many must be erased here.
+    is the last release of the epoch before: what was withdrawn there stays listed, as many must be erased here, and
+    without `shrink` no dataset may be missing.
     """
 
     k_members: int = K_MEMBERS
@@ -81,8 +82,8 @@ def publish(
 ) -> Manifest:
     """Publish the next release of what the ledger holds, and return its manifest.
 
-    What was withdrawn stays listed in every later release. A dataset of the release before that neither the ledger has
-    nor anybody withdrew is an error: none goes without a word.
+    What was withdrawn stays listed in every later release. A dataset of the release before, or of the epoch before,
+    that neither the ledger has nor anybody withdrew is an error: none goes without a word.
 
     Until the last rename the folder serves the release it served before; a run that is killed leaves at most a staging
     folder that the next run removes, or a complete release that nothing points to and whose number is not used again.
@@ -105,7 +106,7 @@ def publish(
     # A kind of which the last identifier was erased is still asked for: "not found" is the answer, and it is proved.
     kinds = sorted({*ledger.kinds(), *(kind for dataset in datasets for kind in dataset.kinds)})
     withdrawn = withdrawals(previous, policy)
-    _refuse_silence(previous, datasets, withdrawn, withdrawal)
+    _refuse_silence(previous, policy, datasets, withdrawn, withdrawal)
     withdrawn = (*withdrawn, *([withdrawal] if withdrawal else ()))
     if not kinds and not withdrawn:
         raise ReleaseError("nothing_to_publish", "the ledger holds no identifier")
@@ -186,7 +187,11 @@ def read_followed(releases: Path, keys: StewardKeys) -> Manifest:
     """
     manifest = _read(releases, keys)
     if manifest.public_key != keys.before:
-        raise ReleaseError("epoch_before", f"the releases in {releases} are not of the epoch that these keys follow")
+        raise ReleaseError(
+            "epoch_before",
+            f"the releases in {releases} are not of the epoch that these keys follow; where that published nothing, "
+            "rotate the keys of the one before it again, and leave these",
+        )
     return manifest
 
 
@@ -214,7 +219,7 @@ def refuse_less(previous: Manifest | None, ledger: Ledger, keys: StewardKeys, po
         raise ReleaseError(
             "clock",
             "the release before was signed later than now: the clock is behind, and what is published would expire "
-            "early; or it was ahead then, and --allow-shrinking goes on",
+            "early; or it was ahead then, and `ingest --allow-shrinking` goes on",
         )
     if previous:
         refuse_behind(previous, ledger)
@@ -244,6 +249,7 @@ def refuse_withdrawn(withdrawn: Iterable[Withdrawal], dataset: str) -> None:
 
 def _refuse_silence(
     previous: Manifest | None,
+    policy: Policy,
     datasets: Sequence[Dataset],
     withdrawn: Sequence[Withdrawal],
     withdrawal: Withdrawal | None,
@@ -256,6 +262,14 @@ def _refuse_silence(
         raise ReleaseError(
             "dataset_missing", f"the ledger does not hold {', '.join(missing)}: `release withdraw` says so in public"
         )
+    if policy.follows and not policy.shrink:
+        missing = sorted({one.name for one in policy.follows.datasets} - told)
+        if missing:
+            raise ReleaseError(
+                "dataset_missing",
+                f"the epoch before has {', '.join(missing)}, too. What was read is kept: `ingest` that with --follows "
+                "as well, and all are published together; --allow-shrinking publishes without",
+            )
 
 
 def _seal_canaries(
