@@ -256,7 +256,7 @@ def test_columns_that_hold_nothing_or_words_are_refused_and_no_fault(small: Worl
         database.execute(f"DROP TABLE {table}")
         database.execute(f"ALTER TABLE other ALTER {name} TYPE VARCHAR USING {value}")
         database.execute(f"ALTER TABLE other RENAME TO {table}")
-    with pytest.raises(ReleaseError, match="schema|mismatch|unreadable"):
+    with pytest.raises(ReleaseError, match=r"schema|mismatch|unreadable"):
         reader.open_release(small.releases)
 
 
