@@ -987,6 +987,14 @@ def test_a_new_epoch_begins_with_every_dataset_of_the_one_before(small: World, t
     withdraw(small, "more")
     run(*fewer.ingest_words(small.leak), *follows)
     assert [one.name for one in manifest_of(fewer).withdrawn] == ["more"]
+    # what was withdrawn in both stays as it was told here
+    withdraw(small, "demo", "en=There.")
+    withdraw(fewer, "demo", "en=Here.")
+    run(*fewer.ingest_words(small.leak, dataset="next"), *follows)
+    assert {one.name: one.reason["en"] for one in manifest_of(fewer).withdrawn} == {
+        "more": "A mistake.",
+        "demo": "Here.",
+    }
 
 
 def test_an_epoch_with_a_new_key_takes_over_without_a_false_or_a_failed_check(own: World, tmp_path: Path) -> None:

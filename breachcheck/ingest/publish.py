@@ -232,8 +232,8 @@ def refuse_less(previous: Manifest | None, ledger: Ledger, keys: StewardKeys, po
 
 
 def withdrawals(previous: Manifest | None, policy: Policy) -> tuple[Withdrawal, ...]:
-    """Return what was withdrawn so far, in the epoch before too."""
-    told = (one for before in (previous, policy.follows) if before for one in before.withdrawn)
+    """Return what was withdrawn so far, in the epoch before too; what was withdrawn in both, as it was told here."""
+    told = (one for before in (policy.follows, previous) if before for one in before.withdrawn)
     return tuple({one.name: one for one in told}.values())
 
 
