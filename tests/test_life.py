@@ -974,7 +974,12 @@ def test_a_new_epoch_begins_with_every_dataset_of_the_one_before(small: World, t
     run("keys", "rotate", "--keys", small.keys, "--new", new.keys)
     follows = ("--follows", small.releases)
     early = run(*new.ingest_words(small.leak), *follows, check=False)
-    assert (early.returncode, "dataset_missing: the epoch before has more, too" in early.stderr) == (3, True)
+    assert (early.returncode, "ledger_behind: the ledger lacks what the epoch" in early.stderr) == (3, True)
+    assert "before has: it has no more. What was read is kept" in early.stderr
+    part = new.root / "part.csv"
+    part.write_bytes(b"".join(small.leak.read_bytes().splitlines(keepends=True)[:40]))
+    early = run(*new.ingest_words(part, dataset="more"), *follows, check=False)
+    assert (early.returncode, "before has: more had " in early.stderr) == (3, True)
     assert not (new.releases / reader.CURRENT).exists()
     run(*new.ingest_words(small.leak, dataset="more"), *follows)
     assert [one.name for one in manifest_of(new).datasets] == ["demo", "more"]

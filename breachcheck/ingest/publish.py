@@ -14,7 +14,13 @@ from typing import Final
 
 from breachcheck.errors import ProtocolError, ReleaseError
 from breachcheck.exposure import DataClass, Exposed, Flag, mask_of, names_of
-from breachcheck.ingest.completeness import of_people, refuse_behind, refuse_forgetful, refuse_other_rules
+from breachcheck.ingest.completeness import (
+    of_people,
+    refuse_behind,
+    refuse_forgetful,
+    refuse_other_rules,
+    refuse_unfinished,
+)
 from breachcheck.ingest.tally import SMALL
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol import bucket, canary, entry, merkle, oprf
@@ -49,7 +55,7 @@ class Policy:
 
     With `shrink` it may lack what the release before it had, and follow one that was signed later than now. `follows`
     is the last release of the epoch before: what was withdrawn there stays listed, as many must be erased here, and
-    without `shrink` no dataset may be missing.
+    without `shrink` no dataset may be missing, and none have fewer rows.
     """
 
     k_members: int = K_MEMBERS
@@ -106,8 +112,10 @@ def publish(
     # A kind of which the last identifier was erased is still asked for: "not found" is the answer, and it is proved.
     kinds = sorted({*ledger.kinds(), *(kind for dataset in datasets for kind in dataset.kinds)})
     withdrawn = withdrawals(previous, policy)
-    _refuse_silence(previous, policy, datasets, withdrawn, withdrawal)
+    _refuse_silence(previous, datasets, withdrawn, withdrawal)
     withdrawn = (*withdrawn, *([withdrawal] if withdrawal else ()))
+    if policy.follows and not policy.shrink:
+        refuse_unfinished(policy.follows, ledger, {one.name for one in withdrawn})
     if not kinds and not withdrawn:
         raise ReleaseError("nothing_to_publish", "the ledger holds no identifier")
     number = keys.spend_release_number(max(reader.numbers(releases), default=0))
@@ -249,7 +257,6 @@ def refuse_withdrawn(withdrawn: Iterable[Withdrawal], dataset: str) -> None:
 
 def _refuse_silence(
     previous: Manifest | None,
-    policy: Policy,
     datasets: Sequence[Dataset],
     withdrawn: Sequence[Withdrawal],
     withdrawal: Withdrawal | None,
@@ -262,14 +269,6 @@ def _refuse_silence(
         raise ReleaseError(
             "dataset_missing", f"the ledger does not hold {', '.join(missing)}: `release withdraw` says so in public"
         )
-    if policy.follows and not policy.shrink:
-        missing = sorted({one.name for one in policy.follows.datasets} - told)
-        if missing:
-            raise ReleaseError(
-                "dataset_missing",
-                f"the epoch before has {', '.join(missing)}, too. What was read is kept: `ingest` that with --follows "
-                "as well, and all are published together; --allow-shrinking publishes without",
-            )
 
 
 def _seal_canaries(
