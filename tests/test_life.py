@@ -994,6 +994,8 @@ def test_a_new_epoch_begins_with_every_dataset_of_the_one_before(small: World, t
     assert [one.name for one in manifest_of(fewer).withdrawn] == ["more"]
     # what was withdrawn in both stays as it was told here
     withdraw(small, "demo", "en=There.")
+    done = run(*fewer.ingest_words(small.leak, dataset="next"), *follows, check=False)
+    assert (done.returncode, "withdraw it here too" in " ".join(done.stderr.split())) == (3, True)
     withdraw(fewer, "demo", "en=Here.")
     run(*fewer.ingest_words(small.leak, dataset="next"), *follows)
     assert {one.name: one.reason["en"] for one in manifest_of(fewer).withdrawn} == {

@@ -252,7 +252,11 @@ def refuse_withdrawn(withdrawn: Iterable[Withdrawal], dataset: str) -> None:
         ReleaseError: `withdrawn`: what comes under that name again could be taken for what was taken back.
     """
     if any(one.name == dataset for one in withdrawn):
-        raise ReleaseError("withdrawn", f"a dataset called {dataset} was withdrawn: choose another name")
+        raise ReleaseError(
+            "withdrawn",
+            f"a dataset called {dataset} was withdrawn: choose another name, or, where it is published here, withdraw "
+            "it here too",
+        )
 
 
 def _refuse_silence(
