@@ -344,6 +344,20 @@ def test_no_row_keeps_a_mark_that_the_erased_identifier_made(tmp_path: Path) -> 
     assert sorted(rows().values()) == [1, 2, 3]
 
 
+def test_a_mark_that_is_drawn_anew_does_not_stand_in_the_place_of_the_old_one(tmp_path: Path) -> None:
+    file = leak(tmp_path / "a.csv", *(f"1;1;{100000000 + one};N;AB{one:06};1;2;0611111111" for one in range(1, 61)))
+    ingest_small(tmp_path, file)
+    erase(tmp_path, "national_id", *(f"AB{one:06}" for one in range(1, 21)))
+    ingest_small(tmp_path, file, dataset="again")  # where they are kept out
+    phone = output_of(tmp_path / "keys", identify("phone", "0611111111"))
+    with duckdb.connect(tmp_path / "keys" / FILE, read_only=True) as database:
+        for dataset in ("one", "again"):
+            query = "SELECT row_high FROM exposure WHERE output = ? AND dataset = ? ORDER BY rowid"
+            marks = database.execute(query, [phone, dataset]).fetchall()
+            assert len(marks) == 60
+            assert marks == sorted(marks)
+
+
 def test_a_row_that_is_only_deleted_would_stay_in_the_file(tmp_path: Path) -> None:
     ingest_small(tmp_path, leak(tmp_path / "a.csv", FIRST, SECOND, ALONE))
     y = output_of(tmp_path / "keys", identify("phone", "0611111111"))

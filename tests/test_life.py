@@ -47,6 +47,7 @@ from tests.test_service import Process, asking, fresh_elements, running, word
 from tests.world import World, free_port, make_world, run
 
 QUICK = {"BREACHCHECK_RELEASE_INTERVAL": "1", "BREACHCHECK_SELF_CHECK_INTERVAL": "1"}
+BUCKET = ("bucket.kind", "bucket.number", "bucket.digest", "bucket.entries")
 CAPS = {"BREACHCHECK_DAILY_CAP": "1000000", "BREACHCHECK_ADDRESS_CAP": "0"}
 
 
@@ -243,6 +244,19 @@ def test_a_version_that_is_kept_in_another_type_is_a_version(small: World) -> No
         database.execute("ALTER TABLE release ALTER schema_version TYPE VARCHAR")
         database.execute("UPDATE release SET schema_version = '4'")
     with pytest.raises(ReleaseError, match="a newer breachcheck"):
+        reader.open_release(small.releases)
+
+
+@pytest.mark.parametrize("value", ["NULL", "'no number, no octets'"])
+@pytest.mark.parametrize("column", ["release.schema_version", "release.number", *BUCKET])
+def test_columns_that_hold_nothing_or_words_are_refused_and_no_fault(small: World, column: str, value: str) -> None:
+    table, name = column.split(".")
+    with duckdb.connect(reader.current(small.releases) / reader.DATABASE) as database:
+        database.execute(f"CREATE TABLE other AS FROM {table}")  # without its constraints
+        database.execute(f"DROP TABLE {table}")
+        database.execute(f"ALTER TABLE other ALTER {name} TYPE VARCHAR USING {value}")
+        database.execute(f"ALTER TABLE other RENAME TO {table}")
+    with pytest.raises(ReleaseError, match=r"schema|mismatch|unreadable"):
         reader.open_release(small.releases)
 
 
@@ -522,6 +536,16 @@ def test_a_release_that_must_not_be_served_leaves_the_service_as_it_is(small: Wo
         (small.releases / "9" / reader.MANIFEST).write_bytes(renewed)
         before = refused()
         pointer.write_text("9\n")
+        eventually(lambda: refused() > before, True)
+        shutil.copytree(small.releases / "2", small.releases / "10")
+        with duckdb.connect(small.releases / "10" / reader.DATABASE) as database:
+            database.execute("CREATE TABLE other AS SELECT * REPLACE (NULL::BLOB AS entries) FROM bucket")
+            database.execute("DROP TABLE bucket")
+            database.execute("ALTER TABLE other RENAME TO bucket")
+        sooner = manifest.model_copy(update={"created": manifest.created + timedelta(seconds=2)})
+        (small.releases / "10" / reader.MANIFEST).write_bytes(sign(sooner, key_room.read_steward(small.keys).publisher))
+        before = refused()
+        pointer.write_text("10\n")
         eventually(lambda: refused() > before, True)
         assert process.get("/v1/manifest").data == served
         assert process.get("/readyz").status == 200
@@ -911,6 +935,10 @@ def test_a_new_epoch_begins_with_what_was_withdrawn_and_erased_in_the_one_before
     assert "epoch_before" in refused(*new.ingest_words(small.leak)) and not new.releases.exists()
     assert "erasures_missing" in refused(*new.ingest_words(small.leak), *follows) and not new.releases.exists()
     assert "epoch_before" in refused(*small.ingest_words(dataset="more"), *follows)
+    third = World(tmp_path / "third")  # of keys that published nothing: not them, but those before are rotated
+    third.root.mkdir()
+    run("keys", "rotate", "--keys", new.keys, "--new", third.keys)
+    assert "rotate the keys of the one before it again" in refused(*third.ingest_words(small.leak), *follows)
     assert "no_ledger" in refused(
         "forgotten", "--keys", new.keys, "--releases", new.releases, "--ledger", tmp_path / "x"
     )
@@ -937,6 +965,43 @@ def test_a_new_epoch_begins_with_what_was_withdrawn_and_erased_in_the_one_before
     assert [one.name for one in manifest_of(new).withdrawn] == ["poisoned", "later"]
     new.ingest(small.leak, dataset="last")
     assert [one.name for one in manifest_of(new).withdrawn] == ["poisoned", "later"]
+
+
+def test_a_new_epoch_begins_with_every_dataset_of_the_one_before(small: World, tmp_path: Path) -> None:
+    small.ingest(dataset="more")
+    new = World(tmp_path / "epoch")
+    new.root.mkdir()
+    run("keys", "rotate", "--keys", small.keys, "--new", new.keys)
+    follows = ("--follows", small.releases)
+    early = run(*new.ingest_words(small.leak), *follows, check=False)
+    assert (early.returncode, "ledger_behind: the ledger lacks what the epoch" in early.stderr) == (3, True)
+    assert "before has: it has no more. What was read is kept" in early.stderr
+    part = new.root / "part.csv"
+    part.write_bytes(b"".join(small.leak.read_bytes().splitlines(keepends=True)[:40]))
+    early = run(*new.ingest_words(part, dataset="more"), *follows, check=False)
+    assert (early.returncode, "before has: more had " in early.stderr) == (3, True)
+    assert not (new.releases / reader.CURRENT).exists()
+    run(*new.ingest_words(small.leak, dataset="more"), *follows)
+    assert [one.name for one in manifest_of(new).datasets] == ["demo", "more"]
+    # or at the steward's word, without one; and what was withdrawn is not missed
+    fewer = World(tmp_path / "fewer")
+    fewer.root.mkdir()
+    run("keys", "rotate", "--keys", small.keys, "--new", fewer.keys)
+    run(*fewer.ingest_words(small.leak), *follows, "--allow-shrinking")
+    assert [one.name for one in manifest_of(fewer).datasets] == ["demo"]
+    withdraw(small, "more")
+    run(*fewer.ingest_words(small.leak), *follows)
+    assert [one.name for one in manifest_of(fewer).withdrawn] == ["more"]
+    # what was withdrawn in both stays as it was told here
+    withdraw(small, "demo", "en=There.")
+    done = run(*fewer.ingest_words(small.leak, dataset="next"), *follows, check=False)
+    assert (done.returncode, "withdraw it here too" in " ".join(done.stderr.split())) == (3, True)
+    withdraw(fewer, "demo", "en=Here.")
+    run(*fewer.ingest_words(small.leak, dataset="next"), *follows)
+    assert {one.name: one.reason["en"] for one in manifest_of(fewer).withdrawn} == {
+        "more": "A mistake.",
+        "demo": "Here.",
+    }
 
 
 def test_an_epoch_with_a_new_key_takes_over_without_a_false_or_a_failed_check(own: World, tmp_path: Path) -> None:

@@ -102,6 +102,8 @@ BROKEN: Final = {
     "two that touch": entry() + entry("v", "2026-12-01T04:00:00Z", "2026-12-01T05:00:00Z"),
     "too far away": entry(begins="0001-01-01T00:00:00+23:59"),
     "another table": "[maintenance]\n",
+    "a number without end": f"a = {'9' * 5000}",
+    "a nest without end": f"a = {'[' * 5000}",
 }
 
 

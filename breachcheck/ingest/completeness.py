@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from breachcheck.errors import ReleaseError
 from breachcheck.ingest.plan import OTHER_RECORD
@@ -25,7 +25,23 @@ def refuse_behind(previous: Manifest, ledger: Ledger) -> None:
         raise ReleaseError(
             "ledger_behind",
             f"the ledger lacks what release {previous.release} was made of: {lost}. Bring back the right ledger, or "
-            "publish less by --allow-shrinking",
+            "publish less by `ingest --allow-shrinking`",
+        )
+
+
+def refuse_unfinished(before: Manifest, ledger: Ledger, withdrawn: Collection[str]) -> None:
+    """Refuse the ledger of a new epoch that lacks what the epoch before has and nobody withdrew.
+
+    Raises:
+        ReleaseError: `ledger_behind`.
+    """
+    standing = tuple(one for one in before.datasets if one.name not in withdrawn)
+    lost = "; ".join(_lost(before.model_copy(update={"datasets": standing}), ledger))
+    if lost:
+        raise ReleaseError(
+            "ledger_behind",
+            f"the ledger lacks what the epoch before has: {lost}. What was read is kept: `ingest` the rest with "
+            "--follows as well, and all is published together; or publish less by `ingest --allow-shrinking`",
         )
 
 

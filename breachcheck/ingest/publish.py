@@ -15,7 +15,13 @@ from typing import Final
 
 from breachcheck.errors import ProtocolError, ReleaseError
 from breachcheck.exposure import DataClass, Exposed, Flag, mask_of, names_of
-from breachcheck.ingest.completeness import of_people, refuse_behind, refuse_forgetful, refuse_other_rules
+from breachcheck.ingest.completeness import (
+    of_people,
+    refuse_behind,
+    refuse_forgetful,
+    refuse_other_rules,
+    refuse_unfinished,
+)
 from breachcheck.ingest.tally import SMALL
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol import bucket, canary, entry, merkle, oprf
@@ -49,7 +55,8 @@ class Policy:
     """What a release promises: how many share a bucket, how long it is current, and whether prefixes may grow.
 
     With `shrink` it may lack what the release before it had, and follow one that was signed later than now. `follows`
-    is the last release of the epoch before: what was withdrawn there stays listed, and as many must be erased here.
+    is the last release of the epoch before: what was withdrawn there stays listed, as many must be erased here, and
+    without `shrink` no dataset may be missing, and none have fewer rows.
     """
 
     k_members: int = K_MEMBERS
@@ -82,8 +89,8 @@ def publish(
 ) -> Manifest:
     """Publish the next release of what the ledger holds, and return its manifest.
 
-    What was withdrawn stays listed in every later release. A dataset of the release before that neither the ledger has
-    nor anybody withdrew is an error: none goes without a word.
+    What was withdrawn stays listed in every later release. A dataset of the release before, or of the epoch before,
+    that neither the ledger has nor anybody withdrew is an error: none goes without a word.
 
     Until the last rename the folder serves the release it served before; a run that is killed leaves at most a staging
     folder that the next run removes, or a complete release that nothing points to and whose number is not used again.
@@ -108,6 +115,8 @@ def publish(
     withdrawn = withdrawals(previous, policy)
     _refuse_silence(previous, datasets, withdrawn, withdrawal)
     withdrawn = (*withdrawn, *([withdrawal] if withdrawal else ()))
+    if policy.follows and not policy.shrink:
+        refuse_unfinished(policy.follows, ledger, {one.name for one in withdrawn})
     if not kinds and not withdrawn:
         raise ReleaseError("nothing_to_publish", "the ledger holds no identifier")
     number = keys.spend_release_number(max(reader.numbers(releases), default=0))
@@ -187,7 +196,11 @@ def read_followed(releases: Path, keys: StewardKeys) -> Manifest:
     """
     manifest = _read(releases, keys)
     if manifest.public_key != keys.before:
-        raise ReleaseError("epoch_before", f"the releases in {releases} are not of the epoch that these keys follow")
+        raise ReleaseError(
+            "epoch_before",
+            f"the releases in {releases} are not of the epoch that these keys follow; where that published nothing, "
+            "rotate the keys of the one before it again, and leave these",
+        )
     return manifest
 
 
@@ -215,7 +228,7 @@ def refuse_less(previous: Manifest | None, ledger: Ledger, keys: StewardKeys, po
         raise ReleaseError(
             "clock",
             "the release before was signed later than now: the clock is behind, and what is published would expire "
-            "early; or it was ahead then, and --allow-shrinking goes on",
+            "early; or it was ahead then, and `ingest --allow-shrinking` goes on",
         )
     if previous:
         refuse_behind(previous, ledger)
@@ -228,8 +241,8 @@ def refuse_less(previous: Manifest | None, ledger: Ledger, keys: StewardKeys, po
 
 
 def withdrawals(previous: Manifest | None, policy: Policy) -> tuple[Withdrawal, ...]:
-    """Return what was withdrawn so far, in the epoch before too."""
-    told = (one for before in (previous, policy.follows) if before for one in before.withdrawn)
+    """Return what was withdrawn so far, in the epoch before too; what was withdrawn in both, as it was told here."""
+    told = (one for before in (policy.follows, previous) if before for one in before.withdrawn)
     return tuple({one.name: one for one in told}.values())
 
 
@@ -240,7 +253,11 @@ def refuse_withdrawn(withdrawn: Iterable[Withdrawal], dataset: str) -> None:
         ReleaseError: `withdrawn`: what comes under that name again could be taken for what was taken back.
     """
     if any(one.name == dataset for one in withdrawn):
-        raise ReleaseError("withdrawn", f"a dataset called {dataset} was withdrawn: choose another name")
+        raise ReleaseError(
+            "withdrawn",
+            f"a dataset called {dataset} was withdrawn: choose another name, or, where it is published here, withdraw "
+            "it here too",
+        )
 
 
 def _refuse_silence(

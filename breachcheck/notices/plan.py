@@ -96,10 +96,12 @@ def parse(text: str, modified: datetime) -> tuple[Window, ...]:
         InputError: `maintenance_plan`: not TOML, or not a plan; the detail names the place and never quotes it.
     """
     try:
-        entries = _File.model_validate(tomllib.loads(text)).window
-        windows = tuple(sorted((_window(entry, modified) for entry in entries), key=lambda window: window.begins))
-    except tomllib.TOMLDecodeError:
+        content = tomllib.loads(text)
+    except (ValueError, RecursionError):  # a number without end is no TOMLDecodeError
         raise _refused("not TOML") from None
+    try:
+        entries = _File.model_validate(content).window
+        windows = tuple(sorted((_window(entry, modified) for entry in entries), key=lambda window: window.begins))
     except OverflowError:
         raise _refused("a time that is too far away") from None
     except ValidationError as error:

@@ -176,7 +176,7 @@ class Ledger:
         The ledger is written anew without them: rows that are deleted would stay in its file. The file at `path` is the
         old one or the new, whole, whenever this is killed. The mark of a row that an erased output linked is drawn
         anew, once for all that stands in the row: the rest of it stays together, and nothing made from what was erased
-        stays with it.
+        stays with it, nor in the place where the old mark stood.
 
         Raises:
             ReleaseError: `run_unfinished`: the run file of an ingest may hold them; `unreadable`: no space, say.
@@ -225,9 +225,9 @@ class Ledger:
                 run(f"INSERT INTO heir.{table} FROM main.{table}")
         run(
             "INSERT INTO heir.exposure SELECT run, dataset, kind, output, locator, linking, "
-            "coalesce(new_high, row_high), coalesce(new_low, row_low), fields, flags "
+            "coalesce(new_high, row_high) AS high, coalesce(new_low, row_low) AS low, fields, flags "
             "FROM main.exposure ANTI JOIN erased USING (kind, output) "
-            "LEFT JOIN redrawn USING (row_high, row_low)"
+            "LEFT JOIN redrawn USING (row_high, row_low) ORDER BY locator, high, low"
         )
         for mark in fresh:
             run("INSERT INTO heir.tombstone VALUES (?, ?, ?, ?)", [mark, kind, reference, date])

@@ -156,7 +156,9 @@ def _pages_path(folder: Path, kind: str) -> Path:
 
 
 def _check_version(database: duckdb.DuckDBPyConnection) -> int:
-    heads = database.execute("SELECT schema_version::BIGINT, number::BIGINT FROM release").fetchall()
+    heads = database.execute(
+        "SELECT coalesce(schema_version::BIGINT, 0), coalesce(number::BIGINT, 0) FROM release"
+    ).fetchall()
     if len(heads) != 1:
         raise ReleaseError("mismatch", "the database is not of one release")
     version, number = heads[0]
@@ -187,7 +189,12 @@ def _check_pages(database: duckdb.DuckDBPyConnection, position: int, table: Kind
     layout = table.layout
     if os.fstat(file).st_size != layout.buckets * layout.page_length:
         raise ReleaseError("mismatch", f"{table.kind}: the pages are not as long as the manifest says")
-    rows = database.execute("SELECT number, digest, entries FROM bucket WHERE kind = ? ORDER BY number", [position])
+    # Whatever somebody made of the columns, these are numbers and octets.
+    rows = database.execute(
+        "SELECT coalesce(number::BIGINT, -1), coalesce(digest::BLOB, ''), coalesce(entries::BLOB, '') FROM bucket "
+        "WHERE kind = ? ORDER BY bucket.number",
+        [position],
+    )
     leaves: list[bytes] = []
     digests: list[bytes] = []
     paths: list[bytes] = []

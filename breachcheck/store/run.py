@@ -210,10 +210,10 @@ class Run:
                 self._database.execute("INSERT INTO replaced SELECT ?, released FROM ledger", [past.dataset.name])
             self._database.execute(
                 f"INSERT INTO exposure SELECT ?, ?, kind, output, locator, {strong}, "  # noqa: S608
-                "coalesce(new_high, row_high), coalesce(new_low, row_low), fields, flags "
+                "coalesce(new_high, row_high) AS high, coalesce(new_low, row_low) AS low, fields, flags "
                 "FROM run.standing JOIN run.merged USING (kind, value) "
                 "JOIN (FROM run.evaluated ANTI JOIN erased USING (position)) AS kept ON merged.rowid = kept.position "
-                "LEFT JOIN redrawn USING (row_high, row_low) ORDER BY locator, row_high, row_low",
+                "LEFT JOIN redrawn USING (row_high, row_low) ORDER BY locator, high, low",
                 [self._name, dataset.name, *linked],
             )
             self._database.execute(

@@ -53,7 +53,7 @@ def _next_epoch(plan: Plan, world: World, more: World) -> World:
     epoch = World(plan.folder / "epoch")
     epoch.root.mkdir()
     command("keys", "rotate", "--keys", world.keys, "--new", epoch.keys)
-    command(*epoch.ingest_words(world.leak), "--follows", world.releases)
+    command(*epoch.ingest_words(world.leak), "--follows", world.releases, "--allow-shrinking")  # the other one is next
     epoch.ingest(more.leak, dataset="second")
     return epoch
 
