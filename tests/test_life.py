@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -868,14 +869,19 @@ def test_a_self_check_that_does_not_end_is_not_a_self_check_that_passed(
 
 
 def test_a_service_of_which_a_part_has_died_is_not_ready(small: World, tmp_path: Path) -> None:
-    with running(tmp_path, "--releases", small.releases, "--role", "buckets", env=QUICK) as process:
+    fault = tmp_path / "fault"
+    program = (
+        "from pathlib import Path\nfrom breachcheck.service import releases\nfrom breachcheck.__main__ import main\n"
+        "current = releases.current\n"
+        "def broken(folder):\n"
+        f"    if Path({str(fault)!r}).exists():\n        raise AttributeError\n"  # what nobody foresaw
+        "    return current(folder)\n"
+        "releases.current = broken\nmain()\n"
+    )
+    words = ("--releases", small.releases, "--role", "buckets")
+    with running(tmp_path, *words, env=QUICK, command=[sys.executable, "-c", program]) as process:
         assert _health(process) == (200, [], None)
-        shutil.copytree(small.releases / "1", small.releases / "2")
-        with duckdb.connect(small.releases / "2" / reader.DATABASE) as database:  # what nobody foresaw
-            database.execute("ALTER TABLE bucket ALTER entries DROP NOT NULL")
-            database.execute("UPDATE bucket SET entries = NULL")
-        (small.releases / reader.CURRENT).write_text("2\n")
-        resign(small, valid_until="2099-01-01T00:00:00Z")
+        fault.touch()
         eventually(lambda: _health(process), (503, ["self_check"], "not_checked"))
         assert "what runs beside the answers has stopped" in process.output.read_text()
 
