@@ -25,8 +25,7 @@ from breachcheck.protocol.manifest import Manifest
 
 if TYPE_CHECKING:
     from breachcheck.ingest.dry_run import Estimate
-    from breachcheck.ingest.pipeline import Watch
-    from breachcheck.ingest.progress import Pace
+    from breachcheck.ingest.progress import Pace, Watch
     from breachcheck.ingest.report import Summary
     from breachcheck.ingest.tally import Tally
     from breachcheck.store.ledger import Erasure

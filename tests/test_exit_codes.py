@@ -16,7 +16,7 @@ import pytest
 import breachcheck.__main__ as door
 from breachcheck import keys as key_room
 from breachcheck.errors import InputError, ReleaseError
-from breachcheck.ingest import pipeline
+from breachcheck.ingest import stages
 from breachcheck.ingest.mapping import Mapping, read_mapping
 from breachcheck.store import reader
 from breachcheck.store.ledger import FILE
@@ -206,7 +206,7 @@ def test_a_file_that_is_not_in_its_encoding_is_an_error_of_its_own(
     def chunks(path: Path, mapping: Mapping) -> list[object]:  # noqa: ARG001
         raise UnicodeError("UTF-16 stream does not start with BOM")
 
-    monkeypatch.setattr(pipeline, "chunks", chunks)
+    monkeypatch.setattr(stages, "chunks", chunks)
     with pytest.raises(InputError) as refused:
         ingest_small(tmp_path, leak(tmp_path / "leak.csv", ROW))
     assert refused.value.reason == "encoding"

@@ -23,7 +23,7 @@ import pytest
 from breachcheck import keys as key_room
 from breachcheck.errors import InputError, ReleaseError
 from breachcheck.exposure import DataClass, Flag, mask_of
-from breachcheck.ingest import pipeline
+from breachcheck.ingest import pipeline, stages
 from breachcheck.ingest.engine import Engine, LocalEngine
 from breachcheck.ingest.mapping import About, Mapping, read_about, read_mapping
 from breachcheck.ingest.pipeline import Job, Report, ingest
@@ -445,7 +445,7 @@ def test_engines_agree(tmp_path: Path) -> None:
 def test_no_identifier_is_evaluated_twice_not_even_by_a_run_that_died(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "KEEP_EVERY", 0.0)
+    monkeypatch.setattr(stages, "KEEP_EVERY", 0.0)
     world = World(tmp_path)
     world.synth(300)
     total = len(world.answers())
@@ -467,7 +467,7 @@ class _DiesReading(_Inline):
 def test_a_run_goes_on_only_where_its_chunks_are_those_of_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "KEEP_EVERY", 0.0)
+    monkeypatch.setattr(stages, "KEEP_EVERY", 0.0)
     rows = [f"1;202501;{100_000_000 + 7 * number};Test;;26;4000;" for number in range(2_000)]
     leak = _leak(tmp_path / "leak.csv", *rows)
     monkeypatch.setattr(delimited, "BLOCK", 4 << 10)

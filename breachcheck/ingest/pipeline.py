@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
-import os
 import random
 import time
-from array import array
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final
 
-import pyarrow as pa
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from pydantic import ValidationError
 
@@ -29,38 +23,22 @@ from breachcheck.ingest.engine import Engine
 from breachcheck.ingest.mapping import About
 from breachcheck.ingest.mapping import Mapping as Rules
 from breachcheck.ingest.plan import OTHER_RECORD
-from breachcheck.ingest.reduce import Evaluate, Numbered, Shroud, Told, unshroud
-from breachcheck.ingest.sources.open import chunks, digest, refuse_pipe
+from breachcheck.ingest.progress import Watch
+from breachcheck.ingest.reduce import Evaluate, unshroud
+from breachcheck.ingest.sources.open import digest, refuse_pipe
+from breachcheck.ingest.stages import Version, evaluate, read, shown, version
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol.encoding import encode, hkdf_expand
 from breachcheck.protocol.identifier import KINDS
 from breachcheck.protocol.manifest import Dataset, Manifest
-from breachcheck.protocol.parameters import MAX_MANIFEST_LENGTH, STANDARD, SlowHash
+from breachcheck.protocol.parameters import MAX_MANIFEST_LENGTH, SlowHash
 from breachcheck.store.ledger import Ledger
 from breachcheck.store.people import People
 from breachcheck.store.run import Run
 from breachcheck.store.schema import RUN_VERSION
 
-EVALUATE_BATCH: Final = 64  # identifiers a task with STANDARD: about a second; more with what is quicker, at most:
-EVALUATE_MOST: Final = 4096
-KEEP_EVERY: Final = 5.0  # seconds of work that a killed run may lose
-KEEP_OCTETS: Final = 1 << 26  # of shrouded values that are held in memory before they are kept
-PASSED_ON: Final = 4  # chunks done, of which each task brings word: enough that few workers miss it
 SAMPLE: Final = 16  # identifiers of the sources that the new release is asked for before it is published
 MOST_DESCRIBED: Final = MAX_MANIFEST_LENGTH // 2  # octets of the manifest for datasets; there is more in it
-
-# Not the file's name: an attestation may be called after its person.
-_REJECTED: Final = pa.schema(
-    [("file", pa.uint32()), ("part", pa.string()), ("number", pa.uint64()), ("reason", pa.string())]
-)
-
-
-class Watch(Protocol):
-    """Whoever wants to know how far it is."""
-
-    def __call__(self, stage: str, done: int, total: int, rows: int = 0, /) -> None:
-        """Hear that `done` of `total` units of a stage are behind us: octets, of which `rows`; identifiers; kinds."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +103,7 @@ def ingest(
     publish.refuse_less(previous, ledger, keys, policy, now)
     publish.refuse_withdrawn(publish.withdrawals(previous, policy), job.dataset)
     # Not a bare digest: that of a leaked file would say, to whoever has the file, that the ledger was made from it.
-    versions = {path: _version(path) for path in job.files}
+    versions = {path: version(path) for path in job.files}
     given = {keys.keyed("source", digest(path)): path for path in job.files}
     runs = [past for past in ledger.runs() if past.dataset.name == job.dataset]
     as_now = [past for past in runs if past.mapping == job.mapping.digest and not other_rules(past)]
@@ -154,19 +132,19 @@ def ingest(
         try:
             # In the order of their digests: the same wherever the shell put them, so that reading can go on.
             files = {fresh[source]: versions[fresh[source]] for source in sorted(fresh)}
-            read = run.dataset or _read(job, files, run, run_key, engine, watch)
+            dataset = run.dataset or _read(job, files, run, run_key, engine, watch)
             laps.end("read")
         except InputError:
             run.discard()
             raise
         identifiers = run.identifiers()
         task = Evaluate(run_key, keys.evaluator.sk, keys.service_salt, parameters)
-        _evaluate(run, sum(identifiers.values()), task, engine, watch)
+        evaluate(run, sum(identifiers.values()), task, engine, watch)
         laps.end("evaluate")
         if job.rejects:
             _write_rejects(job.rejects, run, list(files))
         sample = _sample(run, run_key, job.dataset, sum(identifiers.values()))
-        run.finish(read, job.mapping.digest, job.mapping.linking, frozenset(fresh), replaced)
+        run.finish(dataset, job.mapping.digest, job.mapping.linking, frozenset(fresh), replaced)
     if job.about != About():
         ledger.describe(asked)
     laps.end("keep")
@@ -228,117 +206,6 @@ def _refuse_useless(job: Job, counts: Counts) -> None:
         raise InputError("rejects", f"{told}. Correct the mapping, or take the rest by --accept-rejects")
 
 
-_Version = tuple[int, int, int]  # of a file: another one after it was written to, or another file took its place
-
-
-def _version(path: Path) -> _Version:
-    found = path.stat()
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _read(
-    job: Job, versions: Mapping[Path, _Version], run: Run, run_key: bytes, engine: Engine, watch: Watch
-) -> Dataset:
-    files = list(versions)
-    state = json.loads(run.reading or '{"file": 0, "chunks": 0, "rows": 0, "counts": null}')
-    counts = Counts.restored(state["counts"]) if state["counts"] else Counts()
-    total = sum(path.stat().st_size for path in files)
-    places: deque[_Place] = deque()
-    told: deque[Mapping[bytes, Told]] = deque(maxlen=PASSED_ON)
-    kept = time.monotonic()
-    batches: list[pa.RecordBatch] = []
-    rejected: list[tuple[int, str, int, str]] = []
-
-    def keep() -> None:
-        run.keep(
-            pa.Table.from_batches(batches).unify_dictionaries(),
-            pa.Table.from_pylist([dict(zip(_REJECTED.names, row, strict=True)) for row in rejected], _REJECTED),
-            json.dumps({"file": place.file, "chunks": place.chunks, "rows": place.rows, "counts": counts.state()}),
-        )
-
-    task = Shroud(run_key, os.urandom(16))
-    # A run that an earlier version began may not say how many rows it was.
-    first = _Place(state["file"], state["chunks"], state.get("rows"))
-    for shrouded in engine.map(task, _chunks(files, job.mapping, first, places, told)):
-        place = places.popleft()
-        told.append(shrouded.told)
-        batches.append(shrouded.batch)
-        rejected += [(place.file, place.part, *row) for row in shrouded.rejected]
-        counts.add(shrouded.counts)
-        watch("read", place.behind + shrouded.offset, total, counts.rows_read)
-        if time.monotonic() - kept > KEEP_EVERY or sum(batch.nbytes for batch in batches) > KEEP_OCTETS:
-            keep()
-            kept, batches, rejected = time.monotonic(), [], []
-    if batches:
-        keep()
-    if counts.rows_read != counts.rows_accepted + counts.rows_rejected.total():
-        raise InputError("reconcile", "the rows accepted and rejected are not the rows read")
-    if changed := [path.name for path, version in versions.items() if _version(path) != version]:
-        # The ledger would take the rows of one file for those of the other, and skip it when it is given.
-        raise InputError("source", f"{changed[0]} was written to while it was read: give it again")
-    _refuse_useless(job, counts)
-    dataset = _describe(job, counts)
-    run.merge(dataset)
-    return dataset
-
-
-def _write_rejects(path: Path, run: Run, files: Sequence[Path]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(("file", "number", "reason"))
-        rows.writerows((_shown(files[file], part), number, reason) for file, part, number, reason in run.rejected())
-
-
-def _shown(path: Path, part: str) -> str:
-    name = path.name.encode("utf-8", "backslashreplace").decode()  # it need not be UTF-8
-    return "/".join(filter(None, (name, part)))
-
-
-class _Place(NamedTuple):
-    """How far reading has come: so many chunks and rows of a file, the last one in this part of it, and so many octets
-    in the files before it.
-    """
-
-    file: int
-    chunks: int
-    rows: int | None
-    behind: int = 0
-    part: str = ""
-
-
-def _chunks(
-    files: Sequence[Path],
-    mapping: Rules,
-    first: _Place,
-    places: deque[_Place],
-    told: Iterable[Mapping[bytes, Told]],
-) -> Iterator[Numbered]:
-    """Yield the chunks behind `first`, numbered, each with what was `told` until then; `places` gets where it ends.
-
-    Raises:
-        InputError: `reconcile`: what is passed over is not what was read: another version cut the file otherwise.
-    """
-    behind = sum(path.stat().st_size for path in files[: first.file])
-    number = 0
-    for file, path in enumerate(files[first.file :], first.file):
-        try:
-            found = chunks(path, mapping)
-            done = first.chunks if file == first.file else 0
-            rows = sum(chunk.count for chunk in islice(found, done))
-            if done and rows != first.rows:
-                raise InputError(
-                    "reconcile", f"{path.name} was cut otherwise when this run began: the same command begins it anew"
-                )
-            for count, chunk in enumerate(found, done + 1):
-                rows += chunk.count
-                places.append(_Place(file, count, rows, behind, chunk.part))
-                yield Numbered(number, _shown(path, chunk.part), chunk, tuple(told))
-                number += 1
-        except UnicodeError:
-            raise InputError("encoding", f"{path.name} is not in the encoding that the mapping says") from None
-        behind += path.stat().st_size
-
-
 def _describe(job: Job, counts: Counts) -> Dataset:
     try:
         return Dataset(
@@ -360,24 +227,19 @@ def _describe(job: Job, counts: Counts) -> Dataset:
         raise InputError("dataset", "a dataset's name is of a-z, 0-9, dot, dash and underscore") from None
 
 
-def _evaluate(run: Run, total: int, task: Evaluate, engine: Engine, watch: Watch) -> None:
-    done = kept_to = run.evaluated()
-    watch("evaluate", done, total)
-    outputs, locators = bytearray(), array("Q")
-    kept = time.monotonic()
-    ours, standard = (one.memory_kib * one.passes for one in (task.parameters, STANDARD))
-    size = min(EVALUATE_MOST, max(1, EVALUATE_BATCH * standard // ours))
-    for more_outputs, more_locators in engine.map(task, run.shrouded(done, size)):
-        outputs += more_outputs
-        locators += more_locators
-        done = kept_to + len(locators)
-        watch("evaluate", done, total)
-        if time.monotonic() - kept > KEEP_EVERY:
-            run.store(kept_to, bytes(outputs), locators)
-            outputs, locators = bytearray(), array("Q")
-            kept, kept_to = time.monotonic(), done
-    if locators:
-        run.store(kept_to, bytes(outputs), locators)
+def _read(job: Job, files: Mapping[Path, Version], run: Run, run_key: bytes, engine: Engine, watch: Watch) -> Dataset:
+    counts = read(files, job.mapping, run, run_key, engine, watch)
+    _refuse_useless(job, counts)
+    dataset = _describe(job, counts)
+    run.merge(dataset)
+    return dataset
+
+
+def _write_rejects(path: Path, run: Run, files: Sequence[Path]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("file", "number", "reason"))
+        rows.writerows((shown(files[file], part), number, reason) for file, part, number, reason in run.rejected())
 
 
 def _sample(run: Run, run_key: bytes, dataset: str, total: int) -> list[publish.Sample]:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 _POINTS: Final = 256  # of a stage's course that are remembered
 _FEWEST: Final = 16  # points a rate is taken from, where there are as many: results come in bursts
+
+
+class Watch(Protocol):
+    """Whoever wants to know how far it is."""
+
+    def __call__(self, stage: str, done: int, total: int, rows: int = 0, /) -> None:
+        """Hear that `done` of `total` units of a stage are behind us: octets, of which `rows`; identifiers; kinds."""
+        ...
 
 
 class Pace:

@@ -68,7 +68,7 @@ _PROGRAM: Final = """
 import json, sys
 from breachcheck import terminal
 from breachcheck.cli import main
-from breachcheck.ingest import pipeline
+from breachcheck.ingest import stages
 from breachcheck.store.ledger import Ledger, Run
 
 def telling(stage, work):
@@ -77,7 +77,7 @@ def telling(stage, work):
         return work(*words)
     return told
 
-pipeline.KEEP_EVERY, terminal._PLAIN_EVERY = 0.25, 0.0
+stages.KEEP_EVERY, terminal._PLAIN_EVERY = 0.25, 0.0
 Run.merge, Run.finish = telling("merge", Run.merge), telling("ledger", Run.finish)
 Ledger.gather = telling("people", Ledger.gather)
 main()
