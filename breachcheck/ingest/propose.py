@@ -125,7 +125,7 @@ def _check_header(
     Raises:
         InputError: `header`. It names columns by their number alone.
     """
-    advice = "give the file a header, or write its mapping by hand"
+    advice = "give the file a header, say --above if it stands further down, or write the mapping by hand"
     for index, text in enumerate(header):
         if _looks_like_data(text):
             raise InputError("header", f"column {index + 1} of the first line looks like data: {advice}")
