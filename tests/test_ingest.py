@@ -39,6 +39,7 @@ from breachcheck.protocol.parameters import STANDARD, TESTING_ONLY
 from breachcheck.protocol.slow_hash import slow_hash_bulk
 from breachcheck.store import reader
 from breachcheck.store.ledger import FILE, Ledger
+from breachcheck.store.run import Run
 from tests.canary import Scanner
 from tests.test_sources import payroll_return
 from tests.world import BREACHCHECK, World, make_world, run
@@ -456,6 +457,25 @@ def test_no_identifier_is_evaluated_twice_not_even_by_a_run_that_died(
     report = _ingest(tmp_path, world.leak, engine=engines[2])
     assert report.resumed
     assert sum(report.identifiers.values()) == total == sum(engine.evaluated for engine in engines)
+
+
+def test_rejected_rows_are_held_in_bounded_memory_and_all_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small archive may hold hundreds of millions of empty rows."""
+    monkeypatch.setattr(stages, "KEEP_REJECTED", 1_000)
+    monkeypatch.setattr(delimited, "BLOCK", 4 << 10)
+    held: list[int] = []
+    keep = Run.keep
+
+    def counted(run: Run, shrouded: pa.Table, rejected: pa.Table, state: str) -> None:
+        held.append(len(rejected))
+        keep(run, shrouded, rejected, state)
+
+    monkeypatch.setattr(Run, "keep", counted)
+    rows = ["1;202501;100000007;Test;;26;4000;", *[";" * 7] * 20_000]
+    report = _ingest(tmp_path, _leak(tmp_path / "leak.csv", *rows), engine=_Inline())
+    assert report.dataset.rows_rejected == {"empty": 20_000}
+    assert sum(held) == 20_000
+    assert max(held) < 2_000
 
 
 class _DiesReading(_Inline):
