@@ -23,7 +23,7 @@ import pytest
 from breachcheck import keys as key_room
 from breachcheck.errors import InputError, ReleaseError
 from breachcheck.exposure import DataClass, Flag, mask_of
-from breachcheck.ingest import pipeline, stages
+from breachcheck.ingest import pipeline, reduce, stages
 from breachcheck.ingest.engine import Engine, LocalEngine
 from breachcheck.ingest.mapping import About, Mapping, read_about, read_mapping
 from breachcheck.ingest.pipeline import Job, Report, ingest
@@ -39,6 +39,7 @@ from breachcheck.protocol.parameters import STANDARD, TESTING_ONLY
 from breachcheck.protocol.slow_hash import slow_hash_bulk
 from breachcheck.store import reader
 from breachcheck.store.ledger import FILE, Ledger
+from breachcheck.store.run import Run
 from tests.canary import Scanner
 from tests.test_sources import payroll_return
 from tests.world import BREACHCHECK, World, make_world, run
@@ -456,6 +457,58 @@ def test_no_identifier_is_evaluated_twice_not_even_by_a_run_that_died(
     report = _ingest(tmp_path, world.leak, engine=engines[2])
     assert report.resumed
     assert sum(report.identifiers.values()) == total == sum(engine.evaluated for engine in engines)
+
+
+def test_rejected_rows_are_held_in_bounded_memory_and_all_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small archive may hold hundreds of millions of empty rows."""
+    monkeypatch.setattr(stages, "KEEP_REJECTED", 1_000)
+    monkeypatch.setattr(delimited, "BLOCK", 4 << 10)
+    held: list[int] = []
+    keep = Run.keep
+
+    def counted(run: Run, shrouded: pa.Table, rejected: pa.Table, state: str) -> None:
+        held.append(len(rejected))
+        keep(run, shrouded, rejected, state)
+
+    monkeypatch.setattr(Run, "keep", counted)
+    rows = ["1;202501;100000007;Test;;26;4000;", *[";" * 7] * 20_000]
+    report = _ingest(tmp_path, _leak(tmp_path / "leak.csv", *rows), engine=_Inline())
+    assert report.dataset.rows_rejected == {"empty": 20_000}
+    assert sum(held) == 20_000
+    assert max(held) < 2_000
+
+
+def test_a_cell_of_many_identifiers_is_done_with_few_rows_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third of a megabyte of numbers took 4 GB: room for as many in each row of the chunk."""
+    rows = [f"AB{100_000 + row};06{row:08}" for row in range(200)]
+    rows[100] += "".join(f"/07{number:08}" for number in range(300)) + "/x"
+    leak = tmp_path / "leak.csv"
+    leak.write_text("\n".join(["cin;tel", *rows, "??;??"]), "utf-8")
+    columns = [{"header": "cin", "kind": "national_id"}, {"header": "tel", "kind": "phone", "split": "/"}]
+    mapping = Mapping.model_validate({"version": 1, "linking": ["national_id"], "column": columns})
+    [chunk] = chunks(leak, mapping)
+
+    def shrouded(attempt: bytes) -> tuple[Any, ...]:
+        found = Shroud(bytes(64), attempt)(Numbered(0, "leak.csv", chunk))
+        lines = sorted(tuple(line.values()) for line in found.batch.to_pylist())
+        return lines, found.counts.state(), found.rejected
+
+    whole = shrouded(b"whole".ljust(16))
+    sizes: list[int] = []
+    new = Shroud._new
+
+    def counted(task: Shroud, plan: Any, cells: Any, mask: pa.Array, counts: Any) -> Any:
+        sizes.append(len(mask))
+        return new(task, plan, cells, mask, counts)
+
+    monkeypatch.setattr(Shroud, "_new", counted)
+    monkeypatch.setattr(reduce, "MAX_SPREAD", 20_000)
+    assert shrouded(b"parted".ljust(16)) == whole
+    assert len(whole[0]) == 200 + 200 + 300
+    assert (sum(sizes), max(sizes) < 120) == (201, True)
+    assert min(sizes) < 10
 
 
 class _DiesReading(_Inline):

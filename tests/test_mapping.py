@@ -330,6 +330,15 @@ def test_a_mapping_is_proposed_for_json_lines_as_for_the_same_columns(tmp_path: 
     assert preview.head(path) == (["tel", "cin"], [["0612345678", None], [None, "AB123456"]])
 
 
+def test_keys_of_json_that_are_names_of_people_are_not_proposed(tmp_path: Path) -> None:
+    path = tmp_path / "leak.jsonl"
+    names = ["Benali", "Alaoui", "Idrissi", "Tazi", "Fassi"]
+    path.write_text("".join(f'{{"{name}": {{"cin": "AB123456"}}}}\n' for name in names), "utf-8")
+    with pytest.raises(InputError, match="stand in one row alone") as caught:
+        propose(*preview.head(path))
+    assert not any(name in str(caught.value) for name in names)
+
+
 @pytest.mark.parametrize("name", ["leak.csv", "leak.xlsx"])
 def test_a_title_over_the_header_is_passed_over(name: str, tmp_path: Path) -> None:
     header, rows = ["tel", "nom"], [["0612345678", "q"]] * 20

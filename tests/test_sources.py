@@ -565,6 +565,15 @@ def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
             every_row(list(chunks(path, mapping("cin"))))
 
 
+@pytest.mark.parametrize("kind", [pa.list_view(pa.string()), pa.large_list_view(pa.string())])
+def test_several_values_in_whatever_sort_of_list_are_several(kind: Any, tmp_path: Path) -> None:
+    """Written as Python writes a list, they would be run together into a third one's."""
+    path = tmp_path / "leak.parquet"
+    parquet.write_table(pa.table({"tel": pa.array([["06123", "45678"], None, [], ["0612345678"]], kind)}), path)
+    found = every_row(list(chunks(path, mapping("tel"))))
+    assert found == ([("06123\x1e45678",), ("0612345678",)], {2: "empty", 3: "empty"})
+
+
 # --- XLSX -------------------------------------------------------------------------------------------------------------
 
 
@@ -639,6 +648,14 @@ def test_a_sheet_whose_rows_are_not_counted_is_refused(read: Any) -> None:
     octets = {name: xml.encode("utf-16" if name.endswith("sheet1.xml") else "utf-8") for name, xml in members.items()}
     with pytest.raises(InputError, match="reconcile"):
         read(zipped(octets), "cin", "name")
+
+
+def test_two_sheets_of_one_name_are_refused(read: Any) -> None:
+    with zipfile.ZipFile(io.BytesIO(workbook(a=SHEET, b=SHEET.replace("AB123456", "CD123456")))) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["xl/workbook.xml"] = members["xl/workbook.xml"].replace(b'name="b"', b'name="a"')
+    with pytest.raises(InputError, match="source"):
+        read(zipped(members), "cin", "name")
 
 
 def test_a_sheet_may_begin_with_many_empty_rows(read: Any) -> None:

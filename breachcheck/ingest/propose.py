@@ -136,6 +136,9 @@ def _check_header(
     for index in named:
         if not trusted and not meanings[index].certainty and folded(header[index]) in cells:
             raise InputError("header", f"column {index + 1} of the first line stands among the cells too: {advice}")
+    once = sum(sum(row[index] is not None for row in rows) == 1 for index in named)  # of JSON: whose key is a name
+    if not trusted and len(rows) >= _KNOWN and 2 * once > len(named):
+        raise InputError("header", f"{once} of {len(named)} keys stand in one row alone, so they may be data: {advice}")
     known = sum(meanings[index].certainty > 0 for index in named)
     nameless = next(
         (index for index in range(len(header)) if index not in named and _sample(rows, (index,)).cells), None

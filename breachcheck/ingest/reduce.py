@@ -27,6 +27,7 @@ from breachcheck.protocol.parameters import SlowHash
 from breachcheck.protocol.slow_hash import slow_hash_bulk
 
 MAX_REMEMBERED: Final = 3_000_000  # rows a worker knows again; about 120 octets each
+MAX_SPREAD: Final = 1 << 26  # rows, times octets of the longest cell that is split: one may hold 100,000 identifiers
 MAX_PASSED_ON: Final = 1 << 14  # rows told in one chunk of which others hear; about 20 octets each in a message
 _SEPARATOR: Final = b"\xff"  # no octet of UTF-8
 _SHROUDED: Final = pa.schema(
@@ -186,7 +187,7 @@ class Shroud:
         new = pa.array(is_new, pa.bool_())
         mask, numbers = mask.filter(new), numbers.filter(new)
         cells = [(cell, text.filter(new)) for cell, text in identifying]
-        batch, fresh = self._new(plan, cells, mask, counts)
+        batch, fresh = self._parted(plan, cells, mask, counts)
         rejected += [
             (row, "no_identifier") for row, one in zip(numbers.to_pylist(), fresh, strict=True) if not one.accepted
         ]
@@ -220,6 +221,20 @@ class Shroud:
         for refused in outcome.refused:
             for kind, reason in refused:
                 counts.reject(kind, reason, times)
+
+    def _parted(
+        self, plan: Plan, cells: Sequence[tuple[Cell, pa.Array]], mask: pa.Array, counts: Counts
+    ) -> tuple[pa.RecordBatch, list[_Outcome]]:
+        """Do as `_new` does, with so few rows at a time that one cell of many identifiers takes no room in all."""
+        longest = max((pc.max(pc.binary_length(text)).as_py() or 0 for cell, text in cells if cell.split), default=0)
+        half = len(mask) // 2
+        if not half or len(mask) * longest <= MAX_SPREAD:
+            return self._new(plan, cells, mask, counts)
+        parts = [
+            self._parted(plan, [(cell, text.slice(*place)) for cell, text in cells], mask.slice(*place), counts)
+            for place in ((0, half), (half,))
+        ]
+        return _one_batch([batch for batch, _ in parts]), [one for _, outcomes in parts for one in outcomes]
 
     def _new(
         self, plan: Plan, cells: Sequence[tuple[Cell, pa.Array]], mask: pa.Array, counts: Counts
@@ -269,9 +284,12 @@ class Shroud:
         for batch in batches:
             counts.fields |= reduce(int.__or__, pc.unique(batch["fields"]).to_pylist(), 0)
         outcomes = list(map(_Outcome, found.to_pylist(), zip(*refused, strict=True)))
-        table = pa.Table.from_batches(batches, _SHROUDED).unify_dictionaries().combine_chunks()
-        lines = table.to_batches() or [pa.RecordBatch.from_pylist([], _SHROUDED)]
-        return lines[0], outcomes
+        return _one_batch(batches), outcomes
+
+
+def _one_batch(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    table = pa.Table.from_batches(batches, _SHROUDED).unify_dictionaries().combine_chunks()
+    return (table.to_batches() or [pa.RecordBatch.from_pylist([], _SHROUDED)])[0]
 
 
 def unshroud(cipher: AESSIV, kind: str, value: bytes) -> Identifier:

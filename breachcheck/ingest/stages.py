@@ -28,6 +28,7 @@ EVALUATE_BATCH: Final = 64  # identifiers a task with STANDARD: about a second; 
 EVALUATE_MOST: Final = 4096
 KEEP_EVERY: Final = 5.0  # seconds of work that a killed run may lose
 KEEP_OCTETS: Final = 1 << 26  # of shrouded values that are held in memory before they are kept
+KEEP_REJECTED: Final = 1 << 19  # rows likewise; a small archive may unpack to many that are empty
 PASSED_ON: Final = 4  # chunks done, of which each task brings word: enough that few workers miss it
 
 # Not the file's name: an attestation may be called after its person.
@@ -66,7 +67,7 @@ def read(
     def keep() -> None:
         run.keep(
             pa.Table.from_batches(batches).unify_dictionaries(),
-            pa.Table.from_pylist([dict(zip(_REJECTED.names, row, strict=True)) for row in rejected], _REJECTED),
+            pa.table({name: [row[at] for row in rejected] for at, name in enumerate(_REJECTED.names)}, _REJECTED),
             json.dumps({"file": place.file, "chunks": place.chunks, "rows": place.rows, "counts": counts.state()}),
         )
 
@@ -80,7 +81,8 @@ def read(
         rejected += [(place.file, place.part, *row) for row in shrouded.rejected]
         counts.add(shrouded.counts)
         watch("read", place.behind + shrouded.offset, total, counts.rows_read)
-        if time.monotonic() - kept > KEEP_EVERY or sum(batch.nbytes for batch in batches) > KEEP_OCTETS:
+        held = sum(batch.nbytes for batch in batches)
+        if time.monotonic() - kept > KEEP_EVERY or held > KEEP_OCTETS or len(rejected) > KEEP_REJECTED:
             keep()
             kept, batches, rejected = time.monotonic(), [], []
     if batches:

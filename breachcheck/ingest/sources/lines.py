@@ -168,15 +168,14 @@ def _walk(key: str, value: Any) -> Iterator[tuple[str, str | None]]:
 
 
 def _cells(line: bytes, places: dict[str, int]) -> list[str | None]:
-    row: list[str | None] = [None] * len(places)
+    row: list[list[str]] = [[] for _ in places]
     for key, value in _flat(line):
         index = places.get(folded(key))
         if index is None:
             raise _LineError("columns")
         if value is not None:
-            before = row[index]
-            row[index] = value if before is None else before + SEVERAL + value
-    return row
+            row[index].append(value)
+    return [SEVERAL.join(values) if values else None for values in row]
 
 
 def read_fixed(file: Readable, disk: BinaryIO, part: str, mapping: Mapping, line: int) -> Iterator[FixedWidth]:

@@ -131,6 +131,9 @@ def _text(column: pa.Array) -> pa.Array:
     if pa.types.is_map(kind):  # its keys are no values
         pairs = column.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)])))
         return _joined(pairs, pairs.flatten().flatten()[1])
+    if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
+        column = pa.array(column.to_pylist(), pa.large_list(kind.value_type))  # Arrow's own cast fails on some
+        kind = column.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return _joined(column, column.flatten())
     if pa.types.is_struct(kind):  # in a list

@@ -149,6 +149,8 @@ def _sheets(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
         parser.StartElementHandler = handler
         with archive.open(member) as xml:
             parser.ParseFile(xml)
+    if len({name for name, _ in sheets}) < len(sheets):
+        raise ValueError("two sheets of one name: the library would read one of them twice")
     return [(name, targets[key]) for name, key in sheets if key in targets]  # others are charts
 
 
