@@ -357,6 +357,12 @@ def test_a_title_over_the_header_is_passed_over(name: str, tmp_path: Path) -> No
     found = chunk.rows()
     assert (chunk.plan.header, found.numbers.to_pylist()) == (tuple(header), list(range(1, 21)))
     assert [column.to_pylist() for column in found.columns] == [["0612345678"] * 20, ["q"] * 20]
+    empty = tmp_path / "empty.csv"
+    empty.write_text("")
+    assert list(chunks(empty, mapping)) == []
+    empty.write_text("Direction")
+    with pytest.raises(InputError, match="header under 2 lines"):
+        list(chunks(empty, mapping))
     with pytest.raises(InputError, match="header under 99 lines" if name.endswith("csv") else "the file lacks"):
         list(chunks(path, mapping.model_copy(update={"above": 99})))
 

@@ -116,7 +116,7 @@ def read_delimited(file: Readable, disk: BinaryIO, part: str, mapping: Mapping) 
         if len(head) > MAX_RECORD:
             whole = False
             break
-    if above:
+    if above and (head or above < mapping.above):  # an empty file has no rows
         raise InputError("columns", f"it has no header under {mapping.above} lines")
     if not head:
         return
