@@ -131,28 +131,37 @@ def joined(columns: Sequence[pa.Array], cell: Cell) -> pa.Array:
 
 def absent_in(text: pa.Array, cell: Cell) -> pa.Array:
     """Return which texts are nothing, by the words of the mapping."""
-    coded = text.dictionary_encode()  # most months say the same of a person
-    words = folded_in(coded.dictionary)
+    text = pc.fill_null(text, "")
+    words = folded_in(text)
     absent = pc.is_in(words, pa.array(sorted(cell.absent), pa.string()))
     if cell.zero_is_absent:
         maybe = pc.match_substring_regex(words, _MAYBE_ZERO)  # few
         spaceless = pc.replace_substring_regex(words.filter(maybe), _SPACE, "")
         zero = pc.match_substring_regex(spaceless, f"^(?:{ZERO})$")
         absent = pc.or_(absent, pc.replace_with_mask(pa.repeat(pa.scalar(False), len(words)), maybe, zero))
-    several = pc.match_substring(coded.dictionary, SEVERAL)
-    if pc.any(several).as_py():
-        nothing = [not any(cell.values(one)) for one in coded.dictionary.filter(several).to_pylist()]
-        absent = pc.replace_with_mask(absent, several, pa.array(nothing))
-    return pc.fill_null(absent.take(coded.indices), True)
+    if _may_hold(text, SEVERAL):
+        several = pc.match_substring(text, SEVERAL)
+        nothing = [not any(cell.values(one)) for one in text.filter(several).to_pylist()]
+        absent = pc.replace_with_mask(absent, several, pa.array(nothing, pa.bool_()))
+    return absent
 
 
 def folded_in(text: pa.Array) -> pa.Array:
     """Return the texts as `plan.folded` returns each."""
-    strange = pc.or_(pc.invert(pc.string_is_ascii(text)), pc.match_substring(text, "\0"))
+    strange = pc.invert(pc.string_is_ascii(text))
+    if _may_hold(text, "\0"):
+        strange = pc.or_(strange, pc.match_substring(text, "\0"))
     plain = pc.ascii_lower(pc.utf8_trim_whitespace(text))
-    seen = pc.replace_substring_regex(text.filter(strange), UNSEEN, "")
+    coded = text.filter(strange).dictionary_encode()  # few, and most months say the same of a person
+    seen = pc.replace_substring_regex(coded.dictionary, UNSEEN, "")
     words = pc.replace_substring_regex(pc.utf8_normalize(seen, "NFKC"), _SPACE, " ")
     words = pc.utf8_lower(pc.utf8_trim_whitespace(words))
     for letter, one in LETTERS:
         words = pc.replace_substring(words, letter, one)
-    return pc.replace_with_mask(plain, strange, words)
+    return pc.replace_with_mask(plain, strange, words.take(coded.indices))
+
+
+def _may_hold(text: pa.Array, sign: str) -> bool:
+    """Return whether a sign stands in the octets of a column: sooner than whether it stands in each text."""
+    _, _, octets = text.buffers()
+    return octets is not None and sign.encode() in octets.to_pybytes()

@@ -259,11 +259,10 @@ class Cutter:
     def _swallows(self, text: bytes, index: int) -> bool:
         if b"\n" not in text and b"\r" not in text:
             return False
-        first, *inner = LINE_END.split(text)
-        if self._width == 1:
-            return True
-        *inner, final = inner
         delimiter = self._syntax.delimiter
+        if self._width == 1 or delimiter not in text:  # a row of one column has none
+            return self._width == 1
+        first, *inner, final = LINE_END.split(text)
         return any(line.count(delimiter) == self._width - 1 for line in inner) or (
             first.count(delimiter) == self._width - 1 - index and final.count(delimiter) == index
         )
