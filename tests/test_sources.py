@@ -574,6 +574,22 @@ def test_several_values_in_whatever_sort_of_list_are_several(kind: Any, tmp_path
     assert found == ([("06123\x1e45678",), ("0612345678",)], {2: "empty", 3: "empty"})
 
 
+def test_a_list_view_holds_what_python_has_no_value_for(tmp_path: Path) -> None:
+    path = tmp_path / "leak.parquet"
+    columns = [
+        pa.array([1, None, 2], pa.timestamp("ns")),
+        pa.array([0, None, 9_000_000], pa.int32()).cast(pa.date32()),
+        pa.array([b"a", None, b"\xff"], pa.binary()).view(pa.string()),
+    ]
+    views = [pa.ListViewArray.from_arrays([0, 2], [2, 1], column) for column in columns]
+    parquet.write_table(pa.table(views, ["at", "on", "cin"]), path)
+    accepted, _ = every_row(list(chunks(path, mapping("at", "on", "cin"))))
+    assert accepted == [
+        ("1970-01-01T00:00:00.000000001", "1970-01-01", "a"),
+        ("1970-01-01T00:00:00.000000002", "26611-03-02", "\ufffd"),
+    ]
+
+
 # --- XLSX -------------------------------------------------------------------------------------------------------------
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MAX_DECODED: Final = 1 << 30  # octets that are taken to decode a chunk: a page may say one value a million times
 _ROWS: Final = 1 << 14  # a chunk
 _EXACT: Final = {16: 1 << 11, 32: 1 << 24, 64: EXACT}  # by bits of a column: below it, every whole number is held
+_LISTS: Final = pa.ListArray, pa.LargeListArray, pa.FixedSizeListArray, pa.ListViewArray, pa.LargeListViewArray
 _MIDNIGHT: Final = "(?: 00:00:00)?(?:[.]0+)?$"
 
 
@@ -131,10 +132,7 @@ def _text(column: pa.Array) -> pa.Array:
     if pa.types.is_map(kind):  # its keys are no values
         pairs = column.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)])))
         return _joined(pairs, pairs.flatten().flatten()[1])
-    if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
-        column = pa.array(column.to_pylist(), pa.large_list(kind.value_type))  # Arrow's own cast fails on some
-        kind = column.type
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    if isinstance(column, _LISTS):
         return _joined(column, column.flatten())
     if pa.types.is_struct(kind):  # in a list
         return pa.array(
