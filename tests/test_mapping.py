@@ -339,6 +339,13 @@ def test_keys_of_json_that_are_names_of_people_are_not_proposed(tmp_path: Path) 
     assert not any(name in str(caught.value) for name in names)
 
 
+def test_keys_of_json_that_are_known_may_stand_in_one_row_alone(tmp_path: Path) -> None:
+    path = tmp_path / "leak.jsonl"
+    rows = [{"cin": f"AB{123456 + number}"} for number in range(5)]
+    path.write_text("\n".join(map(json.dumps, [*rows, {"email": "a@example.org", "phone": "0612345678"}])), "utf-8")
+    assert 'header = "phone"' in propose(*preview.head(path))
+
+
 @pytest.mark.parametrize("name", ["leak.csv", "leak.xlsx"])
 def test_a_title_over_the_header_is_passed_over(name: str, tmp_path: Path) -> None:
     header, rows = ["tel", "nom"], [["0612345678", "q"]] * 20

@@ -136,9 +136,13 @@ def _check_header(
     for index in named:
         if not trusted and not meanings[index].certainty and folded(header[index]) in cells:
             raise InputError("header", f"column {index + 1} of the first line stands among the cells too: {advice}")
-    once = sum(sum(row[index] is not None for row in rows) == 1 for index in named)  # of JSON: whose key is a name
+    others = [index for index in named if meanings[index].certainty < 1]  # of JSON, a key may begin with a name
+    once = sum(sum(row[index] is not None for row in rows) == 1 for index in others)
     if not trusted and len(rows) >= _KNOWN and 2 * once > len(named):
-        raise InputError("header", f"{once} of {len(named)} keys stand in one row alone, so they may be data: {advice}")
+        raise InputError(
+            "header",
+            f"{once} of {len(named)} keys stand in one row alone, so they may be data: {advice}, or say --trust-header",
+        )
     known = sum(meanings[index].certainty > 0 for index in named)
     nameless = next(
         (index for index in range(len(header)) if index not in named and _sample(rows, (index,)).cells), None
