@@ -123,41 +123,28 @@ def test_a_name_cannot_command_the_terminal(small: Path) -> None:
     assert "no\\x1b[2J\\n\\u202eسجل" in line
 
 
-def test_the_hook_stays_while_commands_run(small: Path) -> None:
-    # A fault that nobody foresaw, in the midst of a command.
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        # One that nobody foresaw, in the midst of a command: the hook stays while commands run.
+        (
+            "AttributeError('Test Person')",
+            3,
+            "AttributeError in <string>, line 4: a fault of this program, or of the machine",
+        ),
+        ("KeyboardInterrupt", 130, "stopped"),
+        ("RuntimeError('Query interrupted')", 130, "stopped"),  # DuckDB's word for it
+    ],
+)
+def test_what_ends_a_command_in_its_midst_is_told(fault: str, code: int, said: str, small: Path) -> None:
     program = (
         "from breachcheck.store import reader\nfrom breachcheck.__main__ import main\n"
-        "def broken(*_):\n    raise AttributeError('Test Person')\n"
+        f"def broken(*_):\n    raise {fault}\n"
         "reader.open_release = broken\nmain()\n"
     )
     words = ["release", "show", "--releases", str(small)]
     done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
-    assert done.returncode == 3
-    assert (
-        done.stderr == "breachcheck: AttributeError in <string>, line 4: a fault of this program, or of the machine\n"
-    )
-
-
-def test_ctrl_c_amid_a_query_is_no_fault(small: Path) -> None:
-    program = (
-        "from breachcheck.store import reader\nfrom breachcheck.__main__ import main\n"
-        "def interrupted(*_):\n    raise RuntimeError('Query interrupted')\n"  # DuckDB's word for it
-        "reader.open_release = interrupted\nmain()\n"
-    )
-    words = ["release", "show", "--releases", str(small)]
-    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (130, "breachcheck: stopped\n")
-
-
-def test_ctrl_c_is_told(small: Path) -> None:
-    program = (
-        "from breachcheck.store import reader\nfrom breachcheck.__main__ import main\n"
-        "def interrupted(*_):\n    raise KeyboardInterrupt\n"
-        "reader.open_release = interrupted\nmain()\n"
-    )
-    words = ["release", "show", "--releases", str(small)]
-    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (130, "breachcheck: stopped\n")
+    assert (done.returncode, done.stderr) == (code, f"breachcheck: {said}\n")
 
 
 def test_a_fault_in_a_thread_ends_the_program() -> None:

@@ -44,11 +44,11 @@ def expand(names: Iterable[str | Path]) -> list[Path]:
     for name in names:
         matches = [Path(name)]
         if not matches[0].exists():
+            # Not Path.glob, which refuses an absolute pattern.
             for parent in Path(name).parents:
                 for folder in glob.glob(f"{parent}/", recursive=True):  # noqa: PTH207
                     if not os.access(folder, os.R_OK | os.X_OK):  # `glob` passes over it in silence
                         raise InputError("source", f"{folder}: {os.strerror(errno.EACCES)}")
-            # Not Path.glob, which refuses an absolute pattern.
             matches = sorted(map(Path, glob.glob(str(name), recursive=True)))  # noqa: PTH207
         files = [file for match in matches for file in (_below(match) if match.is_dir() else [match])]
         if not files:
