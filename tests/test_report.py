@@ -259,7 +259,8 @@ def test_the_page_is_shown_without_barriers(
     with chromium() as browser, visiting(browser, (reported[0].root / "report.html").as_uri(), viewport=size) as visit:
         visit.open("")
         assert visit.overflow() == 0
-        assert visit.page.locator("rect.bar").count() > 20
+        told = reported[1]  # how many bars a histogram has depends on the keys
+        assert visit.page.locator("rect.bar").count() >= len(told["fields"]) + len(told["kinds"]) > 10
         assert visit.page.evaluate("getComputedStyle(document.querySelector('.axis')).stroke") != "none"
         assert len(visit.requests) == 1
         assert visit.complaints == []
