@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from breachcheck import keys as key_room
+from breachcheck.ingest import pipeline
 from breachcheck.ingest.mapping import About, read_mapping
 from breachcheck.ingest.pipeline import Job, Report, ingest
 from breachcheck.ingest.publish import Policy
@@ -16,6 +19,7 @@ from breachcheck.protocol.parameters import TESTING_ONLY
 from breachcheck.store.ledger import FILE, Ledger
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+_STILL = SimpleNamespace(monotonic=lambda: 0.0)
 
 
 class DiedError(Exception):
@@ -56,11 +60,11 @@ def ingest_small(
     about: About | None = None,
     **options: Any,
 ) -> Report:
-    """Ingest into `root`/keys and `root`/releases; `options` go to the job."""
+    """Ingest into `root`/keys and `root`/releases, in no time: the release is of NOW. `options` go to the job."""
     folder = root / "keys"
     steward = key_room.read_steward(folder) if folder.exists() else key_room.init(folder)
     job = Job(files, read_mapping(mapping), dataset, about or About(), **options)
-    with Ledger(folder / FILE, steward, TESTING_ONLY) as ledger:
+    with Ledger(folder / FILE, steward, TESTING_ONLY) as ledger, patch.object(pipeline, "time", _STILL):
         return ingest(
             job, steward, TESTING_ONLY, ledger, root / "releases", Inline(dies=dies), policy or Policy(), NOW, silent
         )

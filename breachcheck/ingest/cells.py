@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import reduce
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, reduce
 from typing import Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
-from breachcheck.ingest.plan import LETTERS, SEVERAL, UNSEEN, ZERO, Cell, folded
+from breachcheck.ingest.forms import forms
+from breachcheck.ingest.plan import LETTERS, SEVERAL, UNSEEN, ZERO, Cell
+from breachcheck.ingest.siv import Siv
 from breachcheck.protocol.identifier import KINDS
 
 _HALF: Final = 8  # octets of the tag: a shrouded value begins with its synthetic IV (RFC 5297), which tells it apart
@@ -41,79 +43,79 @@ class Place(NamedTuple):
 class Findings(NamedTuple):
     """What stands in the cells of a column; the last line is of a cell that is not there.
 
-    A cell of several identifiers has one in each of the first places. `refused` has (kind, reason) of what is none.
+    A cell of several identifiers has one in each of the first places. `refused` has (kind, reason) of what is none, by
+    line, for the lines that have such.
     """
 
     places: Sequence[Place]
     mask: pa.Array  # of the classes of all that stands in the cell
-    refused: Sequence[Refused]
+    refused: Mapping[int, Refused]
 
 
-def find(cipher: AESSIV, cell: Cell, texts: Sequence[str]) -> Findings:
+def find(run_key: bytes, cell: Cell, texts: pa.Array) -> Findings:
     """Return what stands in each of these cells, and once more that of a cell that is not there."""
-    if len(cell.kinds) > 1 or cell.split or cell.zero_is_absent:
-        return _several(cipher, cell, texts)
-    # The same for nearly all columns, at half the time.
-    [kind] = cell.kinds
-    canonical, encrypt, associated, bit = KINDS[kind].canonical, cipher.encrypt, [kind.encode()], _BITS[kind]
-    absent, longest = cell.absent, max(map(len, cell.absent))
-    none: Refused = ()
-    reasons: dict[str, Refused] = {}
-    values: list[bytes | None] = []
-    masks: list[int] = []
-    refused: list[Refused] = []
-    for text in texts:
-        value: bytes | None = None
-        mask, wrong = bit, none
-        if SEVERAL in text:
-            text = "".join(cell.values(text))
-        word = text.strip() if text.isascii() and "\0" not in text else folded(text)
-        if len(word) <= longest and word.lower() in absent:
-            mask = 0
-        else:
-            try:
-                value = encrypt(canonical(text).encode(), associated)
-            except InputError as error:
-                wrong = reasons.setdefault(error.reason, ((kind, error.reason),))
-        values.append(value)
-        masks.append(mask)
-        refused.append(wrong)
-    lines = len(texts) + 1
-    kinds = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), lines), [kind])
-    place = Place(kinds, pa.array([*values, None], pa.binary()), pa.repeat(pa.scalar(bit, UINT32), lines))
-    return Findings([place], pa.array([*masks, 0], UINT32), [*refused, none])
-
-
-def _several(cipher: AESSIV, cell: Cell, texts: Sequence[str]) -> Findings:
-    found: list[list[tuple[str, bytes]]] = []
-    masks: list[int] = []
-    refused: list[Refused] = []
-    for text in texts:
-        values, wrong = [], []
-        for piece in cell.values(text):
-            reason = ""
-            for kind in cell.kinds:
-                try:
-                    canonical = KINDS[kind].canonical(piece)
-                except InputError as error:
-                    reason = reason or error.reason
-                else:
-                    values.append((kind, cipher.encrypt(canonical.encode(), [kind.encode()])))
-                    break
-            else:
-                # No key to look for, but a value all the same: the field is exposed.
-                wrong.append((cell.kinds[0], reason))
-        found.append(values)
-        masks.append(reduce(int.__or__, (_BITS[kind] for kind, _ in (*values, *wrong)), 0))
-        refused.append(tuple(wrong))
+    absent = pa.concat_arrays([absent_in(texts, cell), pa.array([True])])
+    texts = pa.concat_arrays([texts, pa.array([""])])
+    several = pc.match_substring_regex(texts, f"[{re.escape(SEVERAL + cell.split)}]")
+    one = pc.and_not(pc.invert(absent), several)
+    form, which = pa.nulls(len(texts), pa.string()), pa.repeat(pa.scalar(0, pa.int8()), len(texts))
+    for index, kind in enumerate(cell.kinds):
+        found = pc.if_else(pc.and_(one, form.is_null()), forms(kind, texts), None)
+        form, which = pc.coalesce(form, found), pc.if_else(found.is_valid(), pa.scalar(index, pa.int8()), which)
+    bits = pa.array([_BITS[kind] for kind in cell.kinds], UINT32)
+    mask = pc.if_else(form.is_valid(), bits.take(which), pa.scalar(0, UINT32))
+    # What is left is refused, not ASCII, or several: few.
+    left = pc.or_(several, pc.and_(one, form.is_null()))
+    judged = [_judge(cell, text) for text in texts.filter(left).to_pylist()]
+    lines = pc.indices_nonzero(left).to_pylist()
+    mask = pc.replace_with_mask(mask, left, pa.array([mask for _, mask, _ in judged], UINT32))
     places = []
-    for at in range(max(map(len, found), default=0) or 1):
-        held = [*((values[at] if len(values) > at else (None, None)) for values in found), (None, None)]
-        kinds = pa.array([kind for kind, _ in held], pa.string()).dictionary_encode()
-        kinds = pa.DictionaryArray.from_arrays(kinds.indices.cast(pa.int8()), kinds.dictionary)
-        bits = pa.array([_BITS[kind] if kind else 0 for kind, _ in held], UINT32)
-        places.append(Place(kinds, pa.array([value for _, value in held], pa.binary()), bits))
-    return Findings(places, pa.array([*masks, 0], UINT32), [*refused, ()])
+    for at in range(max((len(values) for values, _, _ in judged), default=0) or 1):
+        held = [values[at] if len(values) > at else (0, None) for values, _, _ in judged]
+        which = pc.replace_with_mask(which, left, pa.array([index for index, _ in held], pa.int8()))
+        form = pc.replace_with_mask(form, left, pa.array([text for _, text in held], pa.string()))
+        kinds = pa.DictionaryArray.from_arrays(which, list(cell.kinds))
+        places.append(Place(kinds, _shrouded(run_key, cell.kinds, which, form), bits.take(which)))
+        form = pa.nulls(len(texts), pa.string())  # the others have one at most
+    return Findings(places, mask, {line: wrong for line, (_, _, wrong) in zip(lines, judged, strict=True) if wrong})
+
+
+def _judge(cell: Cell, text: str) -> tuple[list[tuple[int, str]], int, Refused]:
+    """Return the identifiers in a cell, each with the index of its kind, the mask of all in it, and what is none."""
+    values: list[tuple[int, str]] = []
+    wrong = []
+    mask = 0
+    for piece in cell.values(text):
+        reason = ""
+        for index, kind in enumerate(cell.kinds):
+            try:
+                values.append((index, KINDS[kind].canonical(piece)))
+            except InputError as error:
+                reason = reason or error.reason
+            else:
+                mask |= _BITS[kind]
+                break
+        else:
+            # No key to look for, but a value all the same: the field is exposed.
+            mask |= _BITS[cell.kinds[0]]
+            wrong.append((cell.kinds[0], reason))
+    return values, mask, tuple(wrong)
+
+
+def _shrouded(run_key: bytes, kinds: Sequence[str], which: pa.Array, form: pa.Array) -> pa.Array:
+    """Return canonical forms shrouded, each as of its kind."""
+    shrouded = pa.nulls(len(form), pa.binary())
+    for index, kind in enumerate(kinds):
+        of_kind = pc.and_(form.is_valid(), pc.equal(which, index))
+        sealed = siv_of(run_key, kind).encrypt(form.filter(of_kind).cast(pa.binary()))
+        shrouded = pc.replace_with_mask(shrouded, of_kind, sealed)
+    return shrouded
+
+
+@lru_cache(maxsize=64)
+def siv_of(run_key: bytes, kind: str) -> Siv:
+    """Return what shrouds identifiers of a kind, and unshrouds them."""
+    return Siv(run_key, kind.encode())
 
 
 def _numbers(octets: pa.Array, chosen: pa.Array) -> pa.Array:

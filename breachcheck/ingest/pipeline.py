@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from pydantic import ValidationError
 
 from breachcheck.errors import InputError
@@ -246,7 +245,8 @@ def _sample(run: Run, run_key: bytes, dataset: str, total: int) -> list[publish.
     erased = run.erased()
     drawn = random.sample(range(total), min(total, SAMPLE + len(erased)))
     positions = [position for position in drawn if position not in erased][:SAMPLE]
-    cipher = AESSIV(run_key)
     return [
-        publish.Sample(unshroud(cipher, kind, value), dataset, fields) for kind, value, fields in run.masks(positions)
+        publish.Sample(identifier, dataset, fields)
+        for kind, value, fields in run.masks(positions)
+        for identifier in unshroud(run_key, kind, [value])
     ]

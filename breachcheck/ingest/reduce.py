@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
-from itertools import compress
+from itertools import compress, repeat
 from typing import Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass, Flag
-from breachcheck.ingest.cells import UINT32, UINT64, Refused, absent_in, find, joined
+from breachcheck.ingest.cells import UINT32, UINT64, Refused, absent_in, find, joined, siv_of
 from breachcheck.ingest.counts import Counts
 from breachcheck.ingest.plan import Cell, Plan
+from breachcheck.ingest.siv import TAG_LENGTH, Siv
 from breachcheck.ingest.sources.chunk import Chunk
 from breachcheck.protocol import entry, oprf
 from breachcheck.protocol.identifier import Identifier
@@ -198,19 +197,12 @@ class Shroud:
         return batch, dict(zip(compress(marks, is_new), map(telling.__getitem__, fresh), strict=True))
 
     def _marks(self, plan: Plan, mask: pa.Array, texts: Sequence[pa.Array]) -> list[bytes]:
-        key = hashlib.blake2b(plan.digest, key=self.run_key, digest_size=32).digest()
-        keyed = hashlib.blake2b(key=key, digest_size=16)
-
-        def mark(row: bytes) -> bytes:
-            state = keyed.copy()  # at two thirds of the time of a new one
-            state.update(row)
-            return state.digest()
-
         columns = [pc.fill_null(text.cast(pa.binary()), b"") for text in texts]
         joined = pc.binary_join_element_wise(
             mask.cast(pa.string()).cast(pa.binary()), *columns, pa.scalar(_SEPARATOR, pa.binary())
         )
-        return list(map(mark, joined.to_pylist()))
+        tags = _siv_of_rows(self.run_key, plan).tags(joined).tobytes()
+        return [tags[at : at + TAG_LENGTH] for at in range(0, len(tags), TAG_LENGTH)]
 
     @staticmethod
     def _count(counts: Counts, outcome: _Outcome, times: int) -> None:
@@ -240,16 +232,14 @@ class Shroud:
         self, plan: Plan, cells: Sequence[tuple[Cell, pa.Array]], mask: pa.Array, counts: Counts
     ) -> tuple[pa.RecordBatch, list[_Outcome]]:
         """Return the lines of rows that were not seen before, and what came of each row."""
-        cipher = AESSIV(self.run_key)
         high = low = pa.repeat(pa.scalar(0, UINT64), len(mask))
         found = pa.repeat(pa.scalar(False), len(mask))
-        columns, refused = [], []
+        columns = []
         for cell, text in cells:
             coded = text.dictionary_encode()
-            findings = find(cipher, cell, coded.dictionary.to_pylist())
+            findings = find(self.run_key, cell, coded.dictionary)
             codes = pc.fill_null(coded.indices, len(coded.dictionary))
             columns.append((cell, codes, findings))
-            refused.append([findings.refused[code] for code in codes.to_pylist()])
             bits = findings.mask
             if cell.employer:
                 bits = pc.if_else(pc.not_equal(bits, 0), pa.scalar(DataClass.EMPLOYERS.bit, UINT32), bits)
@@ -283,8 +273,19 @@ class Shroud:
         counts.fields |= reduce(int.__or__, pc.unique(mask.filter(found)).to_pylist(), 0)
         for batch in batches:
             counts.fields |= reduce(int.__or__, pc.unique(batch["fields"]).to_pylist(), 0)
-        outcomes = list(map(_Outcome, found.to_pylist(), zip(*refused, strict=True)))
-        return _one_batch(batches), outcomes
+        return _one_batch(batches), _outcomes(found, [(codes, findings.refused) for _, codes, findings in columns])
+
+
+def _outcomes(found: pa.Array, refused: Sequence[tuple[pa.Array, Mapping[int, Refused]]]) -> list[_Outcome]:
+    """Return what came of each row, from what was refused in each column, by the code of the cell."""
+    useless, useful = (_Outcome(accepted, ((),) * len(refused)) for accepted in (False, True))
+    outcomes = [useful if accepted else useless for accepted in found.to_pylist()]
+    faulty = [pc.is_in(codes, pa.array(sorted(wrong), codes.type)) for codes, wrong in refused]
+    rows = pc.indices_nonzero(reduce(pc.or_, faulty)) if faulty else pa.array([], UINT64)
+    cells = [map(wrong.get, codes.take(rows).to_pylist(), repeat(())) for codes, wrong in refused]
+    for row, *told in zip(rows.to_pylist(), *cells, strict=True):
+        outcomes[row] = _Outcome(outcomes[row].accepted, tuple(told))
+    return outcomes
 
 
 def _one_batch(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
@@ -292,13 +293,21 @@ def _one_batch(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     return (table.to_batches() or [pa.RecordBatch.from_pylist([], _SHROUDED)])[0]
 
 
-def unshroud(cipher: AESSIV, kind: str, value: bytes) -> Identifier:
-    """Return the identifier behind a shrouded value, in memory. `cipher` holds the run key.
+@lru_cache(maxsize=8)
+def _siv_of_rows(run_key: bytes, plan: Plan) -> Siv:
+    return Siv(run_key, plan.digest)
+
+
+def unshroud(run_key: bytes, kind: str, values: Sequence[bytes]) -> list[Identifier]:
+    """Return the identifiers behind shrouded values of one kind, in memory.
 
     Raises:
-        cryptography.exceptions.InvalidTag: the value was not shrouded under this key.
+        cryptography.exceptions.InvalidTag: a value was not shrouded under this key.
     """
-    return Identifier(kind, cipher.decrypt(value, [kind.encode()]).decode())
+    return [
+        Identifier(kind, form.decode())
+        for form in siv_of(run_key, kind).decrypt(pa.array(values, pa.binary())).to_pylist()
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,10 +323,9 @@ class Evaluate:
         """Return the outputs of the shrouded values of one kind, one after the other, and their locators."""
         kind, values = shrouded
         _memory.cache_clear()  # no row is read any more
-        cipher = AESSIV(self.run_key)
         outputs, locators = bytearray(), array("Q")
-        for value in values:
-            message = slow_hash_bulk(unshroud(cipher, kind, value), self.salt, self.parameters)
+        for identifier in unshroud(self.run_key, kind, values):
+            message = slow_hash_bulk(identifier, self.salt, self.parameters)
             output = oprf.evaluate(self.sk, message)
             outputs += output
             locators.append(entry.locate(output, kind))

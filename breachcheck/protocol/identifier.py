@@ -39,24 +39,26 @@ class Kind:
     """The rules of one kind of identifier.
 
     `digest` is the SHA-256 of all that decides its canonical form: a client whose rules differ from the release's would
-    look in the wrong place. `population` is a conservative count of the numbers ever assigned.
+    look in the wrong place. `population` is a conservative count of the numbers ever assigned. The rest is what
+    PROTOCOL.md §3.1 has, `translation` being `map`, `marks` and `letters` in one, for `str.translate` as are what is
+    `dropped`, and `unquoted` before a spreadsheet's number is looked for.
     """
 
     name: str
     digest: bytes
     data_class: str
     population: int
-    _max_text: int
-    _translation: Mapping[int, str | None]
-    _spaces: str
-    _unquoted: Mapping[int, None]
-    _spreadsheet_number: re.Pattern[str] | None
-    _dropped: Mapping[int, None]
-    _alphabet: re.Pattern[str]
-    _max_length: int
-    _pattern: re.Pattern[str]
-    _zero_fill: int
-    _check: Callable[[str], str | None] | None
+    max_text: int
+    translation: Mapping[int, str | None]
+    spaces: str
+    unquoted: Mapping[int, None]
+    spreadsheet_number: re.Pattern[str] | None
+    dropped: Mapping[int, None]
+    alphabet: re.Pattern[str]
+    max_length: int
+    pattern: re.Pattern[str]
+    zero_fill: int
+    check: Callable[[str], str | None] | None
 
     def canonical(self, text: str) -> str:
         """Return the canonical form of `text`, which is ASCII.
@@ -64,29 +66,29 @@ class Kind:
         Raises:
             InputError: `too_long`, `empty`, `spreadsheet_number`, `unexpected_character`, `format` or `check_digits`.
         """
-        if len(text) > self._max_text:
+        if len(text) > self.max_text:
             raise InputError("too_long")
         # No table changes a character of the alphabet, so a text that needs no folding needs no table either.
-        plain = self._alphabet.fullmatch(text)
+        plain = self.alphabet.fullmatch(text)
         if plain:
             unquoted = compact = text
         else:
-            visible = text.translate(self._translation).strip(self._spaces)
-            unquoted = visible.translate(self._unquoted)
-            compact = visible.translate(self._dropped)
-        if self._spreadsheet_number and self._spreadsheet_number.fullmatch(unquoted):
+            visible = text.translate(self.translation).strip(self.spaces)
+            unquoted = visible.translate(self.unquoted)
+            compact = visible.translate(self.dropped)
+        if self.spreadsheet_number and self.spreadsheet_number.fullmatch(unquoted):
             raise InputError("spreadsheet_number")
         if not compact:
             raise InputError("empty")
-        if not (plain or self._alphabet.fullmatch(compact)):
+        if not (plain or self.alphabet.fullmatch(compact)):
             raise InputError("unexpected_character")
-        match = self._pattern.fullmatch(compact)
-        if not match or len(compact) > self._max_length:
+        match = self.pattern.fullmatch(compact)
+        if not match or len(compact) > self.max_length:
             raise InputError("format")
-        form = "".join(match.groups()).rjust(self._zero_fill, "0")
-        if self._check is None:
+        form = "".join(match.groups()).rjust(self.zero_fill, "0")
+        if self.check is None:
             return form
-        checked = self._check(form)
+        checked = self.check(form)
         if checked is None:
             raise InputError("check_digits")
         return checked
@@ -160,17 +162,17 @@ def _read_rules(rules: Mapping[str, Any], countries: Iterable[Mapping[str, Any]]
             digest=hashlib.sha256(json.dumps([common, form], separators=(",", ":")).encode()).digest(),
             data_class=rule["data_class"],
             population=rule["population"],
-            _max_text=rules["max_text"],
-            _translation=marks | folded,
-            _spaces="".join(map(chr, groups["spaces"])),
-            _unquoted=groups["spaces"] | groups["quotes"],
-            _spreadsheet_number=re.compile(rules["spreadsheet_number"]) if form["numeric"] else None,
-            _dropped={code: None for group in form["drop"] for code in groups[group]},
-            _alphabet=re.compile(form["alphabet"]),
-            _max_length=form["max_length"],
-            _pattern=re.compile(form["pattern"]),
-            _zero_fill=form["zero_fill"],
-            _check=_CHECKS[form["check"]] if form["check"] else None,
+            max_text=rules["max_text"],
+            translation=marks | folded,
+            spaces="".join(map(chr, groups["spaces"])),
+            unquoted=groups["spaces"] | groups["quotes"],
+            spreadsheet_number=re.compile(rules["spreadsheet_number"]) if form["numeric"] else None,
+            dropped={code: None for group in form["drop"] for code in groups[group]},
+            alphabet=re.compile(form["alphabet"]),
+            max_length=form["max_length"],
+            pattern=re.compile(form["pattern"]),
+            zero_fill=form["zero_fill"],
+            check=_CHECKS[form["check"]] if form["check"] else None,
         )
     return kinds
 
