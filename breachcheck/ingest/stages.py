@@ -62,6 +62,7 @@ def read(
     told: deque[Mapping[bytes, Told]] = deque(maxlen=PASSED_ON)
     kept = time.monotonic()
     batches: list[pa.RecordBatch] = []
+    held = 0  # octets of them: to ask them all each time takes longer than to unpickle one
     rejected: list[tuple[int, str, int, str]] = []
 
     def keep() -> None:
@@ -78,13 +79,13 @@ def read(
         place = places.popleft()
         told.append(shrouded.told)
         batches.append(shrouded.batch)
+        held += shrouded.batch.nbytes
         rejected += [(place.file, place.part, *row) for row in shrouded.rejected]
         counts.add(shrouded.counts)
         watch("read", place.behind + shrouded.offset, total, counts.rows_read)
-        held = sum(batch.nbytes for batch in batches)
         if time.monotonic() - kept > KEEP_EVERY or held > KEEP_OCTETS or len(rejected) > KEEP_REJECTED:
             keep()
-            kept, batches, rejected = time.monotonic(), [], []
+            kept, batches, held, rejected = time.monotonic(), [], 0, []
     if batches:
         keep()
     if counts.rows_read != counts.rows_accepted + counts.rows_rejected.total():
