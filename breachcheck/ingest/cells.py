@@ -19,6 +19,7 @@ from breachcheck.protocol.identifier import KINDS
 
 _HALF: Final = 8  # octets of the tag: a shrouded value begins with its synthetic IV (RFC 5297), which tells it apart
 _MAYBE_ZERO: Final = "^[^1-9]*(?:e|$)"  # what has another digit than 0, but for its exponent, is not
+_ASCII_SPACE: Final = " \t\n\x0b\x0c\r\x1c\x1d\x1e\x1f"  # what `str.strip` takes away
 _SPACE: Final = "[\\s\x0b\x1c-\x1f\x85\u1680\u2028\u2029]+"  # what `str.split` cuts at, for Arrow
 UINT32, UINT64 = pa.uint32(), pa.uint64()
 _BITS: Final = {name: DataClass(kind.data_class).bit for name, kind in KINDS.items()}
@@ -134,36 +135,47 @@ def joined(columns: Sequence[pa.Array], cell: Cell) -> pa.Array:
 def absent_in(text: pa.Array, cell: Cell) -> pa.Array:
     """Return which texts are nothing, by the words of the mapping."""
     text = pc.fill_null(text, "")
-    words = folded_in(text)
-    absent = pc.is_in(words, pa.array(sorted(cell.absent), pa.string()))
+    octets = _octets(text)
+    plain = pc.ascii_lower(pc.ascii_trim(text, _ASCII_SPACE))
+    unseen = b"\0" in octets
+    if octets.isascii() and not unseen:
+        absent = _is_nothing(plain, cell)
+    else:
+        strange = pc.invert(pc.string_is_ascii(text))
+        if unseen:
+            strange = pc.or_(strange, pc.match_substring(text, "\0"))
+        coded = text.filter(strange).dictionary_encode()  # few, and most months say the same of a person
+        nothing = _is_nothing(folded_in(coded.dictionary), cell)
+        absent = pc.replace_with_mask(_is_nothing(plain, cell), strange, nothing.take(coded.indices))
+    if SEVERAL.encode() in octets:
+        several = pc.match_substring(text, SEVERAL)
+        alone = [not any(cell.values(one)) for one in text.filter(several).to_pylist()]
+        absent = pc.replace_with_mask(absent, several, pa.array(alone, pa.bool_()))
+    return absent
+
+
+def _is_nothing(words: pa.Array, cell: Cell) -> pa.Array:
+    """Return which words, as `plan.folded` has them, say nothing."""
+    nothing = pc.is_in(words, pa.array(sorted(cell.absent), pa.string()))
     if cell.zero_is_absent:
         maybe = pc.match_substring_regex(words, _MAYBE_ZERO)  # few
         spaceless = pc.replace_substring_regex(words.filter(maybe), _SPACE, "")
         zero = pc.match_substring_regex(spaceless, f"^(?:{ZERO})$")
-        absent = pc.or_(absent, pc.replace_with_mask(pa.repeat(pa.scalar(False), len(words)), maybe, zero))
-    if _may_hold(text, SEVERAL):
-        several = pc.match_substring(text, SEVERAL)
-        nothing = [not any(cell.values(one)) for one in text.filter(several).to_pylist()]
-        absent = pc.replace_with_mask(absent, several, pa.array(nothing, pa.bool_()))
-    return absent
+        nothing = pc.or_(nothing, pc.replace_with_mask(pa.repeat(pa.scalar(False), len(words)), maybe, zero))
+    return nothing
 
 
 def folded_in(text: pa.Array) -> pa.Array:
     """Return the texts as `plan.folded` returns each."""
-    strange = pc.invert(pc.string_is_ascii(text))
-    if _may_hold(text, "\0"):
-        strange = pc.or_(strange, pc.match_substring(text, "\0"))
-    plain = pc.ascii_lower(pc.utf8_trim_whitespace(text))
-    coded = text.filter(strange).dictionary_encode()  # few, and most months say the same of a person
-    seen = pc.replace_substring_regex(coded.dictionary, UNSEEN, "")
+    seen = pc.replace_substring_regex(text, UNSEEN, "")
     words = pc.replace_substring_regex(pc.utf8_normalize(seen, "NFKC"), _SPACE, " ")
     words = pc.utf8_lower(pc.utf8_trim_whitespace(words))
     for letter, one in LETTERS:
         words = pc.replace_substring(words, letter, one)
-    return pc.replace_with_mask(plain, strange, words.take(coded.indices))
+    return words
 
 
-def _may_hold(text: pa.Array, sign: str) -> bool:
-    """Return whether a sign stands in the octets of a column: sooner than whether it stands in each text."""
+def _octets(text: pa.Array) -> bytes:
+    """Return the octets of a column: what is not in them is in no text."""
     _, _, octets = text.buffers()
-    return octets is not None and sign.encode() in octets.to_pybytes()
+    return octets.to_pybytes() if octets else b""

@@ -28,7 +28,8 @@ from breachcheck.errors import InputError
 from breachcheck.ingest.cells import siv_of
 from breachcheck.ingest.engine import Engine
 from breachcheck.ingest.mapping import Mapping
-from breachcheck.ingest.reduce import MAX_REMEMBERED, Evaluate, Numbered, Shroud
+from breachcheck.ingest.memory import MAX_REMEMBERED
+from breachcheck.ingest.reduce import Evaluate, Numbered, Shroud
 from breachcheck.ingest.sources.chunk import Chunk
 from breachcheck.ingest.sources.open import chunks
 from breachcheck.protocol import entry, oprf

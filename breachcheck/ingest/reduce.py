@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
-from itertools import compress, repeat
+from itertools import repeat
 from typing import Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,17 +19,17 @@ from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass, Flag
 from breachcheck.ingest.cells import UINT32, UINT64, Refused, absent_in, find, joined, siv_of
 from breachcheck.ingest.counts import Counts
+from breachcheck.ingest.memory import Marks, Memory, News, Numbers, Outcome
 from breachcheck.ingest.plan import Cell, Plan
-from breachcheck.ingest.siv import TAG_LENGTH, Siv
+from breachcheck.ingest.siv import Siv
 from breachcheck.ingest.sources.chunk import Chunk
 from breachcheck.protocol import entry, oprf
 from breachcheck.protocol.identifier import Identifier
 from breachcheck.protocol.parameters import SlowHash
 from breachcheck.protocol.slow_hash import slow_hash_bulk
 
-MAX_REMEMBERED: Final = 3_000_000  # rows a worker knows again; about 120 octets each
 MAX_SPREAD: Final = 1 << 26  # rows, times octets of the longest cell that is split: one may hold 100,000 identifiers
-MAX_PASSED_ON: Final = 1 << 14  # rows told in one chunk of which others hear; about 20 octets each in a message
+MAX_PASSED_ON: Final = 1 << 16  # rows told in one chunk of which others hear; 20 octets each in a message
 _SEPARATOR: Final = b"\xff"  # no octet of UTF-8
 _SHROUDED: Final = pa.schema(
     [
@@ -41,21 +43,13 @@ _SHROUDED: Final = pa.schema(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # equal is what is the same object: a million rows look at it
-class Told:
-    """What came of a row, and the number of the chunk that told it."""
-
-    chunk: int
-    outcome: _Outcome
-
-
 class Numbered(NamedTuple):
-    """A chunk, its number, the name of its file, and of some chunks that were done what rows they told, by mark."""
+    """A chunk, its number, the name of its file, and the news of some chunks that were done."""
 
     number: int
     name: str
     chunk: Chunk
-    told: Sequence[Mapping[bytes, Told]] = ()
+    news: Sequence[News] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -64,44 +58,19 @@ class Shrouded:
 
     `batch` has a line for each identifier in each row that says something new: kind, shrouded value, the 128-bit mark
     of the row's linking identifiers (0 where it has none), field mask and flags. `rejected` are number and reason
-    of rows. `told` are those that it was the first to tell; none, if they are too many to be passed on.
+    of rows. `news` are of those that it was the first to tell; none, if they are too many to be passed on.
     """
 
     batch: pa.RecordBatch
     counts: Counts
     offset: int
     rejected: Sequence[tuple[int, str]]
-    told: Mapping[bytes, Told]
-
-
-class _Outcome(NamedTuple):
-    """Of a row: whether an identifier was found in it, and what was refused in each of its cells of identifiers."""
-
-    accepted: bool
-    refused: tuple[Refused, ...]
-
-
-class _Memory:
-    """The rows that a worker has seen or heard of, by mark: a keyed 128-bit digest.
-
-    A dump of monthly files says the same of a person a dozen times. Of a row whose identifiers are spelled as they were
-    before, beside the same fields, there is nothing new to tell. "Before" is in a chunk of a lower number: so the first
-    chunk in which a row stands tells it, whichever worker did that chunk, in whatever order, and did it again when the
-    first result was lost. What another worker told is heard of when its result has arrived.
-    """
-
-    def __init__(self) -> None:
-        self.rows: dict[bytes, Told] = {}
-
-    def hear(self, told: Mapping[bytes, Told]) -> None:
-        """Remember rows, while there is room."""
-        if len(self.rows) + len(told) <= MAX_REMEMBERED:
-            self.rows.update(told)
+    news: Sequence[News]
 
 
 @lru_cache(maxsize=1)
-def _memory(attempt: bytes) -> _Memory:  # noqa: ARG001  one for each
-    return _Memory()
+def _memory(attempt: bytes) -> Memory:  # noqa: ARG001  one for each
+    return Memory()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +90,10 @@ class Shroud:
         Raises:
             InputError: `reconcile`: rows were lost or invented on the way; or what the chunk cannot be read for.
         """
-        number, name, chunk, told_before = numbered
+        number, name, chunk, news = numbered
         memory = _memory(self.attempt)
-        for told in told_before:
-            memory.hear(told)
+        for one in news:
+            memory.keep(one)
         try:
             rows = chunk.rows()
         except InputError as error:
@@ -138,16 +107,16 @@ class Shroud:
             column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column for column in rows.columns
         ]
         numbers = rows.numbers
-        header = reduce(pc.and_, (pc.equal(one, name) for one, name in zip(columns, chunk.plan.header, strict=True)))
-        if pc.any(header).as_py():
+        header = _repeated_header(columns, chunk.plan.header)
+        if header is not None:
             repeated = numbers.filter(header).to_pylist()
             rejected += [(number, "repeated_header") for number in repeated]
             counts.rows_rejected["repeated_header"] += len(repeated)
-            kept = pc.invert(pc.fill_null(header, False))
+            kept = pc.invert(header)
             columns, numbers = [column.filter(kept) for column in columns], numbers.filter(kept)
         batch, told = self._rows(number, chunk.plan, columns, numbers, counts, rejected)
-        memory.hear(told)
-        passed_on = told if len(told) <= MAX_PASSED_ON else {}
+        memory.keep(told)
+        passed_on = [told] if len(told.marks) <= MAX_PASSED_ON else []
         return Shrouded(batch, counts, chunk.offset, rejected, passed_on)
 
     def _rows(
@@ -158,7 +127,7 @@ class Shroud:
         numbers: pa.Array,
         counts: Counts,
         rejected: list[tuple[int, str]],
-    ) -> tuple[pa.RecordBatch, Mapping[bytes, Told]]:
+    ) -> tuple[pa.RecordBatch, News]:
         mask = pa.repeat(pa.scalar(0, UINT32), len(numbers))
         identifying: list[tuple[Cell, pa.Array]] = []
         for cell in plan.cells:
@@ -170,53 +139,46 @@ class Shroud:
                 bits = pc.if_else(absent_in(text, cell), pa.scalar(0, UINT32), pa.scalar(bit, UINT32))
                 mask = pc.bit_wise_or(mask, bits)
         # Rows seen before have only to be counted.
-        memory = _memory(self.attempt).rows
+        memory = _memory(self.attempt)
         marks = self._marks(plan, mask, [text for _, text in identifying])
-        known = list(map(memory.get, marks))
-        times_told = Counter(known)
-        told = {one for one in times_told if one is not None and one.chunk < number}
-        is_new = [one not in told for one in known]
-        outcomes = Counter({one.outcome: 0 for one in told})
-        for one in told:
-            outcomes[one.outcome] += times_told[one]
-        useless = {one for one in told if not one.outcome.accepted}
-        if useless:
-            at = pa.array([one in useless for one in known])
-            rejected += [(row, "no_identifier") for row in numbers.filter(at).to_pylist()]
-        new = pa.array(is_new, pa.bool_())
-        mask, numbers = mask.filter(new), numbers.filter(new)
+        seen, outcomes = memory.find(marks, number)
+        useless = np.zeros(len(marks), bool)
+        useless[seen] = self._count(counts, memory.outcomes, outcomes[seen])
+        new = pa.array(~seen)
         cells = [(cell, text.filter(new)) for cell, text in identifying]
-        batch, fresh = self._parted(plan, cells, mask, counts)
-        rejected += [
-            (row, "no_identifier") for row, one in zip(numbers.to_pylist(), fresh, strict=True) if not one.accepted
-        ]
-        outcomes.update(fresh)
-        for outcome, times in outcomes.items():
-            self._count(counts, outcome, times)
-        telling = {outcome: Told(number, outcome) for outcome in set(fresh)}  # one for many rows takes no room
-        return batch, dict(zip(compress(marks, is_new), map(telling.__getitem__, fresh), strict=True))
+        batch, fresh = self._parted(plan, cells, mask.filter(new), counts)
+        useless[~seen] = self._count(counts, fresh.outcomes, fresh.numbers)
+        rejected += [(row, "no_identifier") for row in numbers.filter(pa.array(useless)).to_pylist()]
+        return batch, News(number, fresh.outcomes, fresh.numbers, marks[~seen])
 
-    def _marks(self, plan: Plan, mask: pa.Array, texts: Sequence[pa.Array]) -> list[bytes]:
+    def _marks(self, plan: Plan, mask: pa.Array, texts: Sequence[pa.Array]) -> Marks:
         columns = [pc.fill_null(text.cast(pa.binary()), b"") for text in texts]
         joined = pc.binary_join_element_wise(
             mask.cast(pa.string()).cast(pa.binary()), *columns, pa.scalar(_SEPARATOR, pa.binary())
         )
-        tags = _siv_of_rows(self.run_key, plan).tags(joined).tobytes()
-        return [tags[at : at + TAG_LENGTH] for at in range(0, len(tags), TAG_LENGTH)]
+        return _siv_of_rows(self.run_key, plan).tags(joined).view(np.uint64)
 
     @staticmethod
-    def _count(counts: Counts, outcome: _Outcome, times: int) -> None:
-        if outcome.accepted:
-            counts.rows_accepted += times
-        else:
-            counts.rows_rejected["no_identifier"] += times
-        for refused in outcome.refused:
-            for kind, reason in refused:
-                counts.reject(kind, reason, times)
+    def _count(counts: Counts, outcomes: Sequence[Outcome], numbers: Numbers) -> npt.NDArray[np.bool_]:
+        """Count rows by the numbers of their outcomes; return which had no identifier."""
+        useless = np.zeros(len(outcomes), bool)
+        times = np.bincount(numbers, minlength=len(outcomes)).tolist()
+        for number, (outcome, count) in enumerate(zip(outcomes, times, strict=True)):
+            if not count:
+                continue
+            if outcome.accepted:
+                counts.rows_accepted += count
+            else:
+                useless[number] = True
+                counts.rows_rejected["no_identifier"] += count
+            for refused in outcome.refused:
+                for kind, reason in refused:
+                    counts.reject(kind, reason, count)
+        return useless[numbers]
 
     def _parted(
         self, plan: Plan, cells: Sequence[tuple[Cell, pa.Array]], mask: pa.Array, counts: Counts
-    ) -> tuple[pa.RecordBatch, list[_Outcome]]:
+    ) -> tuple[pa.RecordBatch, _Outcomes]:
         """Do as `_new` does, with so few rows at a time that one cell of many identifiers takes no room in all."""
         longest = max((pc.max(pc.binary_length(text)).as_py() or 0 for cell, text in cells if cell.split), default=0)
         half = len(mask) // 2
@@ -226,11 +188,13 @@ class Shroud:
             self._parted(plan, [(cell, text.slice(*place)) for cell, text in cells], mask.slice(*place), counts)
             for place in ((0, half), (half,))
         ]
-        return _one_batch([batch for batch, _ in parts]), [one for _, outcomes in parts for one in outcomes]
+        (batch, first), (other, second) = parts
+        numbers = np.concatenate((first.numbers, second.numbers + len(first.outcomes)))
+        return _one_batch([batch, other]), _Outcomes((*first.outcomes, *second.outcomes), numbers)
 
     def _new(
         self, plan: Plan, cells: Sequence[tuple[Cell, pa.Array]], mask: pa.Array, counts: Counts
-    ) -> tuple[pa.RecordBatch, list[_Outcome]]:
+    ) -> tuple[pa.RecordBatch, _Outcomes]:
         """Return the lines of rows that were not seen before, and what came of each row."""
         high = low = pa.repeat(pa.scalar(0, UINT64), len(mask))
         found = pa.repeat(pa.scalar(False), len(mask))
@@ -276,16 +240,34 @@ class Shroud:
         return _one_batch(batches), _outcomes(found, [(codes, findings.refused) for _, codes, findings in columns])
 
 
-def _outcomes(found: pa.Array, refused: Sequence[tuple[pa.Array, Mapping[int, Refused]]]) -> list[_Outcome]:
+def _repeated_header(columns: Sequence[pa.Array], names: Sequence[str]) -> pa.Array | None:
+    """Return which rows are the header once more; None, if none is."""
+    header = pa.scalar(True)
+    for column, name in zip(columns, names, strict=True):
+        header = pc.and_(header, pc.fill_null(pc.equal(column, name), False))
+        if not pc.any(header).as_py():
+            return None
+    return header
+
+
+class _Outcomes(NamedTuple):
+    """What came of rows: of each the number of one of the outcomes."""
+
+    outcomes: tuple[Outcome, ...]
+    numbers: Numbers
+
+
+def _outcomes(found: pa.Array, refused: Sequence[tuple[pa.Array, Mapping[int, Refused]]]) -> _Outcomes:
     """Return what came of each row, from what was refused in each column, by the code of the cell."""
-    useless, useful = (_Outcome(accepted, ((),) * len(refused)) for accepted in (False, True))
-    outcomes = [useful if accepted else useless for accepted in found.to_pylist()]
+    none: tuple[Refused, ...] = ((),) * len(refused)
+    known = {Outcome(False, none): 0, Outcome(True, none): 1}
+    numbers = found.cast(pa.uint8()).to_numpy(zero_copy_only=False).astype(np.uint32)
     faulty = [pc.is_in(codes, pa.array(sorted(wrong), codes.type)) for codes, wrong in refused]
     rows = pc.indices_nonzero(reduce(pc.or_, faulty)) if faulty else pa.array([], UINT64)
     cells = [map(wrong.get, codes.take(rows).to_pylist(), repeat(())) for codes, wrong in refused]
     for row, *told in zip(rows.to_pylist(), *cells, strict=True):
-        outcomes[row] = _Outcome(outcomes[row].accepted, tuple(told))
-    return outcomes
+        numbers[row] = known.setdefault(Outcome(bool(numbers[row]), tuple(told)), len(known))
+    return _Outcomes(tuple(known), numbers)
 
 
 def _one_batch(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:

@@ -18,8 +18,9 @@ from breachcheck.errors import InputError
 from breachcheck.ingest.counts import Counts
 from breachcheck.ingest.engine import Engine
 from breachcheck.ingest.mapping import Mapping as Rules
+from breachcheck.ingest.memory import News
 from breachcheck.ingest.progress import Watch
-from breachcheck.ingest.reduce import Evaluate, Numbered, Shroud, Told
+from breachcheck.ingest.reduce import Evaluate, Numbered, Shroud
 from breachcheck.ingest.sources.open import chunks
 from breachcheck.protocol.parameters import STANDARD
 from breachcheck.store.run import Run
@@ -59,7 +60,7 @@ def read(
     counts = Counts.restored(state["counts"]) if state["counts"] else Counts()
     total = sum(path.stat().st_size for path in files)
     places: deque[_Place] = deque()
-    told: deque[Mapping[bytes, Told]] = deque(maxlen=PASSED_ON)
+    news: deque[News] = deque(maxlen=PASSED_ON)
     kept = time.monotonic()
     batches: list[pa.RecordBatch] = []
     held = 0  # octets of them: to ask them all each time takes longer than to unpickle one
@@ -75,9 +76,9 @@ def read(
     task = Shroud(run_key, os.urandom(16))
     # A run that an earlier version began may not say how many rows it was.
     first = _Place(state["file"], state["chunks"], state.get("rows"))
-    for shrouded in engine.map(task, _chunks(files, mapping, first, places, told)):
+    for shrouded in engine.map(task, _chunks(files, mapping, first, places, news)):
         place = places.popleft()
-        told.append(shrouded.told)
+        news.extend(shrouded.news)
         batches.append(shrouded.batch)
         held += shrouded.batch.nbytes
         rejected += [(place.file, place.part, *row) for row in shrouded.rejected]
@@ -140,9 +141,9 @@ def _chunks(
     mapping: Rules,
     first: _Place,
     places: deque[_Place],
-    told: Iterable[Mapping[bytes, Told]],
+    news: Iterable[News],
 ) -> Iterator[Numbered]:
-    """Yield the chunks behind `first`, numbered, each with what was `told` until then; `places` gets where it ends.
+    """Yield the chunks behind `first`, numbered, each with the `news` of then; `places` gets where it ends.
 
     Raises:
         InputError: `reconcile`: what is passed over is not what was read: another version cut the file otherwise.
@@ -161,7 +162,7 @@ def _chunks(
             for count, chunk in enumerate(found, done + 1):
                 rows += chunk.count
                 places.append(_Place(file, count, rows, behind, chunk.part))
-                yield Numbered(number, shown(path, chunk.part), chunk, tuple(told))
+                yield Numbered(number, shown(path, chunk.part), chunk, tuple(news))
                 number += 1
         except UnicodeError:
             raise InputError("encoding", f"{path.name} is not in the encoding that the mapping says") from None
