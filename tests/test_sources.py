@@ -31,7 +31,7 @@ from pydantic import ValidationError
 
 from breachcheck.errors import InputError
 from breachcheck.ingest.mapping import Mapping, read_mapping
-from breachcheck.ingest.sources import attestation, delimited, records, stream, text
+from breachcheck.ingest.sources import attestation, delimited, stream, syntax, text
 from breachcheck.ingest.sources import parquet as columnar
 from breachcheck.ingest.sources.chunk import Chunk
 from breachcheck.ingest.sources.open import chunks, digest, expand, refuse_pipe
@@ -145,7 +145,7 @@ def by_the_rule(text: str, width: int) -> tuple[list[tuple[str, ...]], dict[int,
     number = place = 0
     while place < len(lines):
         number += 1
-        for size in range(1, records.MAX_LINES + 1):
+        for size in range(1, syntax.MAX_LINES + 1):
             cells = cells_of("".join(lines[place : place + size]))
             if cells is not None or place + size >= len(lines):
                 break
@@ -268,7 +268,7 @@ def test_faults(read: Any, octets: bytes, accepted: list[tuple[str, ...]], rejec
 def test_a_cell_of_ten_megabytes_is_rejected_alone(read: Any) -> None:
     big = b"x" * (10 << 20)
     for quote in (b"", b'"'):
-        rows = b"1;2;3\n4;" + quote + big + quote + b";6\r\n7;8;9\n" + b"1;" + b"y" * (records.MAX_CELL + 1) + b";3\n"
+        rows = b"1;2;3\n4;" + quote + big + quote + b";6\r\n7;8;9\n" + b"1;" + b"y" * (syntax.MAX_CELL + 1) + b";3\n"
         assert read(b"cin;name;salary\n" + rows) == ([("1", "2", "3"), ("7", "8", "9")], {2: "too_long", 4: "too_long"})
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from breachcheck.errors import InputError
 from breachcheck.ingest.sources.chunk import Rows
-from breachcheck.ingest.sources.records import MAX_CELL
+from breachcheck.ingest.sources.syntax import MAX_CELL
 
 
 def numbered(

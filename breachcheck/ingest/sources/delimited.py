@@ -14,8 +14,9 @@ from pyarrow import csv
 from breachcheck.errors import InputError
 from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.columns import numbered
-from breachcheck.ingest.sources.records import MAX_RECORD, SURE_LINE_END, BrokenError, Cutter, Syntax, UnfinishedError
+from breachcheck.ingest.sources.records import Cutter
 from breachcheck.ingest.sources.stream import Readable
+from breachcheck.ingest.sources.syntax import MAX_RECORD, SURE_LINE_END, BrokenError, Syntax, UnfinishedError
 from breachcheck.ingest.sources.text import BLOCK, Text, to_utf8
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from breachcheck.errors import InputError
 from breachcheck.ingest.plan import OTHER_RECORD, SEVERAL, folded
 from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.columns import numbered
-from breachcheck.ingest.sources.records import LINE_END, Cutter, Piece, Syntax
+from breachcheck.ingest.sources.records import Cutter, Piece
 from breachcheck.ingest.sources.stream import Readable
+from breachcheck.ingest.sources.syntax import LINE_END, Syntax
 from breachcheck.ingest.sources.text import Text, to_utf8
 
 if TYPE_CHECKING:
