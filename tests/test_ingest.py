@@ -462,7 +462,7 @@ def test_no_identifier_is_evaluated_twice_not_even_by_a_run_that_died(
 def test_rejected_rows_are_held_in_bounded_memory_and_all_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small archive may hold hundreds of millions of empty rows."""
     monkeypatch.setattr(stages, "KEEP_REJECTED", 1_000)
-    monkeypatch.setattr(delimited, "BLOCK", 4 << 10)
+    monkeypatch.setattr(delimited, "BLOCK", 1 << 10)
     held: list[int] = []
     keep = Run.keep
 

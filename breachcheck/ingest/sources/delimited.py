@@ -14,7 +14,7 @@ from pyarrow import csv
 from breachcheck.errors import InputError
 from breachcheck.ingest.sources.chunk import Chunk, Rows
 from breachcheck.ingest.sources.columns import numbered
-from breachcheck.ingest.sources.records import Cutter
+from breachcheck.ingest.sources.records import Cutter, together
 from breachcheck.ingest.sources.stream import Readable
 from breachcheck.ingest.sources.syntax import MAX_RECORD, SURE_LINE_END, BrokenError, Syntax, UnfinishedError
 from breachcheck.ingest.sources.text import BLOCK, Text, to_utf8
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from breachcheck.ingest.mapping import Mapping
 
 DELIMITERS: Final = (";", ",", "\t", "|")
+BLOCKS: Final = 4  # a chunk: a column takes some time to look at, however few rows it has
 _SAMPLE: Final = 50  # records by which a delimiter is found out
 _BOM: Final = "\ufeff".encode()
 
@@ -126,7 +127,7 @@ def read_delimited(file: Readable, disk: BinaryIO, part: str, mapping: Mapping) 
     plan = mapping.plan(header)
     rest = chain((head[at : at + BLOCK] for at in range(start, len(head), BLOCK)), blocks)
     number = 1
-    for piece in Cutter(Syntax(delimiter.encode()), len(header)).cut(rest):
+    for piece in together(Cutter(Syntax(delimiter.encode()), len(header)).cut(rest), BLOCKS):
         yield Delimited(
             plan=plan,
             count=piece.count,

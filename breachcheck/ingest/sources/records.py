@@ -21,6 +21,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from breachcheck.ingest.sources.marks import Marks
 from breachcheck.ingest.sources.syntax import (
@@ -49,6 +50,18 @@ class Piece:
 
     def __repr__(self) -> str:
         return f"<{self.count} records>"
+
+
+def together(pieces: Iterator[Piece], count: int) -> Iterator[Piece]:
+    """Yield so many pieces at a time as one."""
+    while some := list(islice(pieces, count)):
+        rejected: list[tuple[int, str]] = []
+        counted = 0
+        for piece in some:
+            rejected += [(counted + index, reason) for index, reason in piece.rejected]
+            counted += piece.count
+        octets = b"".join(piece.octets for piece in some)
+        yield Piece(octets, counted, tuple(rejected), any(piece.quoted for piece in some))
 
 
 class Cutter:

@@ -16,7 +16,7 @@ from typing import Final
 
 from breachcheck.ingest.sources.stream import Readable
 
-BLOCK: Final = 1 << 22  # octets; a chunk is about as long
+BLOCK: Final = 1 << 20  # octets
 _BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins like that of UTF-16
