@@ -6,9 +6,9 @@ an odd one: that is its phase, and as long as records are sound it stays.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,6 @@ _QUOTE, _LF, _CR = b'"\n\r'
 
 Positions = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.bool_]
-_NONE: Final[Positions] = np.empty(0, np.intp)
 
 
 class Marks:
@@ -31,27 +30,17 @@ class Marks:
     """
 
     def __init__(self, buffer: bytes, last: bool, syntax: Syntax, width: int) -> None:
-        octets = np.frombuffer(buffer, np.uint8)
-        is_end = octets == _LF
-        if b"\r" in buffer:
-            is_return = octets == _CR
-            is_return[:-1] &= ~is_end[1:]
-            is_return[-1] &= last  # or it may be half of a CR LF
-            is_end |= is_return
-        ends: Positions = np.flatnonzero(is_end) + 1
-        if last and buffer and not is_end[-1]:
-            ends = np.append(ends, len(buffer))
-        quotes: Positions = np.flatnonzero(octets == _QUOTE) if syntax.quotes else _NONE
-        self.lines = len(ends)
-        self.quoted = len(quotes) > 0
-        self._octets = octets
-        self._bounds = np.concatenate(([0], ends))  # of line n: n and n + 1
-        self._quotes = quotes
-        self._quotes_before = quotes.searchsorted(self._bounds)
+        self._buffer = buffer
+        self._last = last
         self._delimiter = syntax.delimiter[0]
         self._width = width
-        self._last = last
+        self._octets = np.frombuffer(buffer, np.uint8)
+        self._bounds = _bounds_of_lines(buffer, last)
+        self._quotes = np.flatnonzero(self._octets == _QUOTE) if syntax.quotes else np.empty(0, np.intp)
+        self._quotes_before = self._quotes.searchsorted(self._bounds)
         self._phases: dict[int, _Phase] = {}
+        self.lines = len(self._bounds) - 1
+        self.quoted = len(self._quotes) > 0
 
     @cached_property
     def ends(self) -> list[int]:
@@ -88,15 +77,6 @@ class Marks:
         closes[:-1] |= doubled
         return opens, closes
 
-    @cached_property
-    def _delimiters(self) -> Positions:
-        return np.flatnonzero(self._octets == self._delimiter)
-
-    @cached_property
-    def _delimiters_before(self) -> Positions:
-        before: Positions = self._delimiters.searchsorted(self._bounds)
-        return before
-
     def _judged(self, phase: int) -> _Phase:
         ends = np.flatnonzero(self._quotes_before[1:] % 2 == phase)
         opens, closes = self._turns
@@ -107,56 +87,19 @@ class Marks:
         faults = np.concatenate((self._quotes[out_of_place], self._bounds[:-1][long]))
         doubts = np.zeros(len(ends) + 1, bool)
         doubts[self._bounds[ends + 1].searchsorted(faults, "right")] = True
-        doubts[self._refused(phase, ends)] = True
         doubts[-1] = (ends[-1] + 1 if len(ends) else 0) < self.lines
-        return _Phase(ends, np.flatnonzero(doubts))
 
-    def _refused(self, phase: int, ends: Positions) -> Positions:
-        """Return the records of several lines, of those that end with the lines `ends`, that the rule refuses, if their
-        quotes are in place.
-        """
         begins = np.concatenate(([0], ends[:-1] + 1))[: len(ends)]
         begins[:phase] = ends[:phase]  # no record of phase 1 begins with the buffer
-        several = np.flatnonzero(ends > begins)
-        if self._width == 1 or not len(several):
-            return several
-        begins, ends = begins[several], ends[several]
-        cells = self._cells(begins, ends)
-        delimiters = self._delimiters_before
-        opened, closed = self._delimiters.searchsorted(cells.opens), self._delimiters.searchsorted(cells.closes)
-        quoted = closed - opened  # delimiters that are text
-        first = np.flatnonzero(np.diff(cells.record, prepend=-1))  # of the cells of each record
-        parting = delimiters[ends + 1] - delimiters[begins] - np.add.reduceat(quoted, first)
-        refused: Flags = (
-            (parting != self._width - 1)
-            | (self._bounds[ends + 1] - self._bounds[begins] > MAX_RECORD)
-            | (ends - begins >= MAX_LINES)
-        )
-        # And what looks like rows that a stray quote swallowed.
-        quoted_before = np.cumsum(quoted) - quoted
-        quoted_before -= quoted_before[first][cells.record]
-        index = opened - delimiters[begins][cells.record] - quoted_before
-        from_line, to_line = (self._bounds.searchsorted(at, "right") - 1 for at in (cells.opens, cells.closes))
-        ends_as_a_row = delimiters[from_line + 1] - opened == self._width - 1 - index
-        begins_as_a_row = closed - delimiters[to_line] == index
-        is_row = np.diff(delimiters) == self._width - 1
-        rows_before = np.concatenate(([0], np.cumsum(is_row)))
-        holds_a_row = rows_before[to_line] > rows_before[np.minimum(from_line + 1, to_line)]
-        swallows = (to_line > from_line) & (holds_a_row | (ends_as_a_row & begins_as_a_row))
-        refused[cells.record[swallows]] = True
-        return several[refused]
-
-    def _cells(self, begins: Positions, ends: Positions) -> _Cells:
-        """Return the quoted cells of the records from the lines `begins` to the lines `ends`, of several lines each."""
-        start = self._quotes_before[begins]
-        count = self._quotes_before[ends + 1] - start
-        behind = np.cumsum(count)
-        quotes = self._quotes[np.arange(behind[-1]) + np.repeat(start - behind + count, count)]
-        opens, closes = quotes[::2], quotes[1::2]
-        parted = opens[1:] != closes[:-1] + 1  # a doubled quote closes a cell and opens it again
-        is_first, is_last = np.append(True, parted), np.append(parted, True)
-        record = np.repeat(np.arange(len(count)), count // 2)
-        return _Cells(record[is_first], opens[is_first], closes[is_last])
+        start, stop = self._bounds[begins], self._bounds[ends + 1]
+        several = ends > begins
+        known = several & ~doubts[:-1] & (ends - begins < MAX_LINES) & (stop - start <= MAX_RECORD)
+        doubts[:-1] |= several
+        if self._width > 1 and known.any():
+            places = zip(start[known].tolist(), stop[known].tolist(), strict=True)
+            records = [self._buffer[one:two] for one, two in places]
+            doubts[:-1][known] = _refused(records, self._delimiter, self._width)
+        return _Phase(ends, np.flatnonzero(doubts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +112,46 @@ class _Phase:
     doubts: Positions
 
 
-@dataclass(frozen=True, slots=True)
-class _Cells:
-    """Quoted cells: to which record each belongs (from 0), and its outer quotes."""
+def _bounds_of_lines(buffer: bytes, last: bool) -> Positions:
+    """Return where line 0 begins, and where each line ends."""
+    octets = np.frombuffer(buffer, np.uint8)
+    is_end = octets == _LF
+    if b"\r" in buffer:
+        is_return = octets == _CR
+        is_return[:-1] &= ~is_end[1:]
+        is_return[-1] &= last  # or it may be half of a CR LF
+        is_end |= is_return
+    if last:
+        is_end[-1:] = True
+    return np.concatenate(([0], np.flatnonzero(is_end) + 1))
 
-    record: Positions
-    opens: Positions
-    closes: Positions
+
+def _refused(records: Sequence[bytes], delimiter: int, width: int) -> Flags:
+    """Tell which records the rule refuses. Each has several lines, and in it quotes open and close cells by turns."""
+    buffer = b"".join(records)
+    octets = np.frombuffer(buffer, np.uint8)
+    delimiters = np.flatnonzero(octets == delimiter)
+    quotes = np.flatnonzero(octets == _QUOTE)
+    opens, closes = quotes[::2], quotes[1::2]
+    parted = opens[1:] != closes[:-1] + 1  # a doubled quote closes a cell and opens it again
+    opens, closes = opens[np.append(True, parted)], closes[np.append(parted, True)]
+    stops = np.cumsum(list(map(len, records)))
+    record = stops.searchsorted(opens, "right")  # to which each quoted cell belongs
+    first = np.flatnonzero(np.diff(record, prepend=-1))  # of the cells of each
+    opened, closed = delimiters.searchsorted(opens), delimiters.searchsorted(closes)
+    quoted = closed - opened  # delimiters that are text
+    before = np.concatenate(([0], delimiters.searchsorted(stops)))
+    refused: Flags = np.diff(before) - np.add.reduceat(quoted, first) != width - 1
+    # And those that look like rows that a stray quote swallowed.
+    quoted_before = np.cumsum(quoted) - quoted
+    index = opened - before[record] - (quoted_before - quoted_before[first][record])
+    bounds = _bounds_of_lines(buffer, last=True)
+    from_line, to_line = (bounds.searchsorted(at, "right") - 1 for at in (opens, closes))
+    before_lines = delimiters.searchsorted(bounds)
+    ends_as_a_row = before_lines[from_line + 1] - opened == width - 1 - index
+    begins_as_a_row = closed - before_lines[to_line] == index
+    is_row = np.diff(before_lines) == width - 1
+    rows_before = np.concatenate(([0], np.cumsum(is_row)))
+    holds_a_row = rows_before[to_line] > rows_before[np.minimum(from_line + 1, to_line)]
+    refused[record[(to_line > from_line) & (holds_a_row | (ends_as_a_row & begins_as_a_row))]] = True
+    return refused
