@@ -115,15 +115,16 @@ class _Phase:
 def _bounds_of_lines(buffer: bytes, last: bool) -> Positions:
     """Return where line 0 begins, and where each line ends."""
     octets = np.frombuffer(buffer, np.uint8)
-    is_end = octets == _LF
+    ends = np.flatnonzero(octets == _LF)
     if b"\r" in buffer:
-        is_return = octets == _CR
-        is_return[:-1] &= ~is_end[1:]
-        is_return[-1] &= last  # or it may be half of a CR LF
-        is_end |= is_return
-    if last:
-        is_end[-1:] = True
-    return np.concatenate(([0], np.flatnonzero(is_end) + 1))
+        returns = np.flatnonzero(octets == _CR)
+        if returns[-1] == len(buffer) - 1 and not last:
+            returns = returns[:-1]  # it may be half of a CR LF
+        alone = returns[octets[np.minimum(returns + 1, len(buffer) - 1)] != _LF]
+        if len(alone):
+            ends = np.sort(np.concatenate((ends, alone)))
+    bounds = np.concatenate(([0], ends + 1))
+    return np.append(bounds, len(buffer)) if last and bounds[-1] != len(buffer) else bounds
 
 
 def _refused(records: Sequence[bytes], delimiter: int, width: int) -> Flags:
