@@ -197,6 +197,26 @@ def test_any_text_is_read_by_the_rule(tmp_path_factory: pytest.TempPathFactory, 
     assert every_row(list(chunks(path, mapping()))) == by_the_rule(text, 3)
 
 
+QUOTED = st.lists(st.sampled_from(["a", '""', ";", ";;", "\n", "\r", "\r\n"]), max_size=6).map(
+    lambda parts: f'"{"".join(parts)}"'
+)
+
+
+@given(
+    width=st.integers(1, 4),
+    rows=st.lists(st.lists(st.sampled_from(["", "b"]) | QUOTED, min_size=4, max_size=4), min_size=1, max_size=8),
+)
+@settings(deadline=None, max_examples=150)
+def test_rows_of_several_lines_are_read_by_the_rule(
+    tmp_path_factory: pytest.TempPathFactory, width: int, rows: list[list[str]]
+) -> None:
+    header = [f"column {index}" for index in range(width)]
+    text = "".join(";".join(row[: width if index % 5 else 4]) + "\n" for index, row in enumerate(rows, 1))
+    path = tmp_path_factory.getbasetemp() / "several.csv"
+    path.write_bytes(";".join(header).encode() + b"\n" + text.encode())
+    assert every_row(list(chunks(path, mapping(*header, delimiter=";")))) == by_the_rule(text, width)
+
+
 @given(
     octets=st.lists(
         st.sampled_from([b"a", b'"', b'""', b";", b"\n", b"\r", b"\r\n", b"\0", b"\xff", b'";"', b"x;y;z\n"]),
@@ -270,6 +290,12 @@ def test_a_cell_of_ten_megabytes_is_rejected_alone(read: Any) -> None:
     for quote in (b"", b'"'):
         rows = b"1;2;3\n4;" + quote + big + quote + b";6\r\n7;8;9\n" + b"1;" + b"y" * (syntax.MAX_CELL + 1) + b";3\n"
         assert read(b"cin;name;salary\n" + rows) == ([("1", "2", "3"), ("7", "8", "9")], {2: "too_long", 4: "too_long"})
+
+
+def test_lines_and_records_are_too_long_by_themselves(read: Any) -> None:
+    some = b"x" * (syntax.MAX_RECORD * 3 // 5)
+    rows = b'1;"2";3\n' + some + some + b"\n" + b'4;"' + some + b"\n" + some + b'";6\n'
+    assert read(b"cin;name;salary\n" + rows) == ([("1", "2", "3")], {2: "too_long", 3: "quoting", 4: "columns"})
 
 
 def test_blocks_of_the_size_that_is_used_in_earnest(read: Any) -> None:
