@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from breachcheck.ingest.cells import Refused
 
-OCTETS: Final = 24  # a slot
+SLOT: Final = 24  # octets
 MAX_SLOTS: Final = 1 << 23
 _SLOTS: Final = 1 << 12  # at first
 _FILLED: Final = 0.75  # of the slots, at most

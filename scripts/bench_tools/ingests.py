@@ -9,15 +9,16 @@ from typing import Final
 from bench_tools.bench import Bench, Figures
 from bench_tools.tools import Comparison, interleaved_by
 from bench_tools.worlds import IngestFigures, World
-from breachcheck.ingest.reduce import MAX_REMEMBERED
+from breachcheck.ingest.memory import MAX_SLOTS, SLOT
 from breachcheck.protocol.parameters import TESTING_ONLY
 
 WANTED: Final = 40.0  # microseconds an identifier
 # What an ingest may hold, in bytes, whatever the number of rows. The parent: two DuckDB files at their memory limit
 # (store/schema.py), the ledger and the release that is being written or verified, and what Python and Arrow have under
-# way. A worker: its libraries, a few chunks of rows, that of one slow hash, and of the rows that it knows again.
+# way. A worker: its libraries, a few chunks of rows, that of one slow hash, and the rows that it knows again, while
+# their table is being doubled.
 PARENT_BOUND: Final = (2 * 512 + 256) * 10**6
-WORKER_BOUND: Final = 128 * 10**6 + 120 * MAX_REMEMBERED
+WORKER_BOUND: Final = 160 * 10**6 + SLOT * MAX_SLOTS * 3 // 2
 _STAGES: Final = {
     "start": "digests, keys, processes",
     "read": "read, map, shroud, merge",
