@@ -6,8 +6,9 @@ manifest's own numbers are checked, the order of every bucket and, with the eval
 
 from __future__ import annotations
 
+import struct
 from datetime import datetime
-from itertools import pairwise
+from operator import ge
 
 from breachcheck.errors import ReleaseError
 from breachcheck.exposure import Exposed, Exposure, NotFound
@@ -92,8 +93,8 @@ def _check_minima(table: KindTable, k_members: int, k_population: int) -> None:
 
 
 def _check_order(entries: bytes, kind: str, number: int) -> None:
-    split = [entries[at : at + ENTRY_LENGTH] for at in range(0, len(entries), ENTRY_LENGTH)]
-    if any(one >= other for one, other in pairwise(split)):
+    split = struct.unpack(f"{ENTRY_LENGTH}s" * (len(entries) // ENTRY_LENGTH), entries)
+    if any(map(ge, split, split[1:])):
         raise ReleaseError("mismatch", f"{kind} bucket {number:x}: entries are out of order or stand twice")
 
 
