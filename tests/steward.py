@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from unittest.mock import patch
 
 from breachcheck import keys as key_room
 from breachcheck.ingest import pipeline
+from breachcheck.ingest.engine import Engine
 from breachcheck.ingest.mapping import About, read_mapping
 from breachcheck.ingest.pipeline import Job, Report, ingest
 from breachcheck.ingest.publish import Policy
@@ -37,6 +39,9 @@ class Inline:
             if self.dies and isinstance(task, Evaluate):
                 raise DiedError
             yield task(batch)
+
+    def here(self) -> AbstractContextManager[Engine]:
+        return nullcontext(self)
 
 
 def silent(stage: str, done: int, total: int, rows: int = 0, /) -> None:

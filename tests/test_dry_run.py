@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +15,7 @@ from breachcheck.ingest.dry_run import Walk, distinct, estimate
 from breachcheck.ingest.mapping import read_mapping
 from breachcheck.ingest.progress import Pace, duration
 from breachcheck.protocol.parameters import TESTING_ONLY
+from tests.steward import Inline
 from tests.world import World, run
 
 _CHUNK = 170
@@ -74,15 +73,6 @@ def test_a_dry_run_writes_nothing_and_counts_right(tmp_path: Path) -> None:
     assert not world.releases.joinpath("2").exists()
 
 
-class _Inline:
-    """An engine in this process."""
-
-    workers = 1
-
-    def map(self, task: Callable[[Any], Any], batches: Iterable[Any]) -> Iterator[Any]:
-        return map(task, batches)
-
-
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Forty files of ten rows; every other one repeats the one before."""
@@ -97,7 +87,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def test_all_rows_are_counted_though_some_are_worked_on(files: list[Path]) -> None:
     random.seed(4)
-    walk = Walk(files, read_mapping("cnss"), _Inline(), 0.5, 600)
+    walk = Walk(files, read_mapping("cnss"), Inline(), 0.5, 600)
     assert walk.ended
     assert walk.rows == 400
     assert walk.octets == sum(path.stat().st_size for path in files)
@@ -109,7 +99,7 @@ def test_all_rows_are_counted_though_some_are_worked_on(files: list[Path]) -> No
 def test_what_is_not_walked_through_is_taken_to_be_alike(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dry_run, "FIRST_LOOK", 0.0)
     monkeypatch.setattr(dry_run, "SAMPLE_FOR", 0.0)
-    expected = estimate(files, read_mapping("cnss"), TESTING_ONLY, _Inline(), 1)
+    expected = estimate(files, read_mapping("cnss"), TESTING_ONLY, Inline(), 1)
     assert expected.walked < 0.2
     assert expected.rows == pytest.approx(400, rel=0.05)
     assert expected.identifiers == pytest.approx(400, rel=0.25), "repeats that nobody saw are not known"
@@ -119,7 +109,7 @@ def test_files_without_a_row_are_refused(files: list[Path], tmp_path: Path) -> N
     empty = tmp_path / "empty.csv"
     empty.write_text(files[0].read_text("utf-8").splitlines()[0] + "\n", "utf-8")
     with pytest.raises(InputError, match="no row"):
-        estimate([empty], read_mapping("cnss"), TESTING_ONLY, _Inline(), 1)
+        estimate([empty], read_mapping("cnss"), TESTING_ONLY, Inline(), 1)
 
 
 # --- time left --------------------------------------------------------------------------------------------------------

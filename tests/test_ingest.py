@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -61,6 +61,9 @@ class _Inline:
                     raise _DiedError
                 self.evaluated += len(batch[1])
             yield task(batch)
+
+    def here(self) -> AbstractContextManager[Engine]:
+        return nullcontext(self)
 
 
 class _DiedError(Exception):
@@ -291,7 +294,8 @@ def _shown(root: Path) -> dict[str, tuple[int, int]]:
     steward = key_room.read_steward(root / "keys")
     with Ledger(root / "keys" / FILE, steward, TESTING_ONLY) as ledger:
         ledger.gather()
-        return {one.output.hex(): (one.fields, one.flags) for kind in ledger.kinds() for one in ledger.sealables(kind)}
+        known = [row for kind in ledger.kinds() for batch in ledger.sealables(kind) for row in batch.to_pylist()]
+        return {row["output"].hex(): (row["fields"], row["flags"]) for row in known}
 
 
 def _output(root: Path, kind: str, canonical: str) -> str:

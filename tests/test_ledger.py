@@ -28,7 +28,7 @@ from breachcheck.protocol.parameters import TESTING_ONLY
 from breachcheck.protocol.slow_hash import slow_hash
 from breachcheck.store import people as people_room
 from breachcheck.store.ledger import FILE, Ledger
-from tests.steward import NOW, DiedError, ingest_small, leak, silent
+from tests.steward import NOW, DiedError, Inline, ingest_small, leak, silent
 
 ONE = "1;202501;123456789;Test;;26;4000;"
 TWO = "1;202501;123456780;Test;AB123456;26;4000;"
@@ -126,7 +126,7 @@ def test_a_withdrawn_name_is_refused_before_the_ledger_has_it(tmp_path: Path) ->
         ingest_small(tmp_path, leak(tmp_path / f"{name}.csv", ONE), dataset=name)
     keys = key_room.read_steward(tmp_path / "keys")
     with Ledger(tmp_path / "keys" / FILE, keys, TESTING_ONLY) as ledger:
-        withdraw("two", {"en": "No"}, ledger, keys, tmp_path / "releases", publish.Policy(), NOW, silent)
+        withdraw("two", {"en": "No"}, ledger, keys, tmp_path / "releases", Inline(), publish.Policy(), NOW, silent)
     with pytest.raises(ReleaseError, match="withdrawn"):
         ingest_small(tmp_path, leak(tmp_path / "more.csv", TWO), dataset="two")
     report = ingest_small(tmp_path, tmp_path / "more.csv")

@@ -43,7 +43,7 @@ from breachcheck.store import reader, schema
 from breachcheck.store.ledger import FILE, Ledger
 from breachcheck.store.verify import ask, verify, verify_canaries
 from breachcheck.synth import nonmember
-from tests.steward import silent
+from tests.steward import Inline, silent
 from tests.test_service import Process, asking, fresh_elements, running, word
 from tests.world import World, free_port, make_world, run
 
@@ -320,13 +320,13 @@ def test_nothing_is_published_before_the_last_release_was_signed(small: World) -
     past = before.created - timedelta(seconds=1)
     with Ledger(small.keys / FILE, steward, TESTING_ONLY) as ledger:
         with pytest.raises(ReleaseError, match="clock"):
-            withdrawal.withdraw("demo", {"en": "x"}, ledger, steward, small.releases, Policy(), past, silent)
+            withdrawal.withdraw("demo", {"en": "x"}, ledger, steward, small.releases, Inline(), Policy(), past, silent)
         with pytest.raises(ReleaseError, match="clock"):
-            publish(ledger, steward, TESTING_ONLY, small.releases, Policy(), past, [], silent)
+            publish(ledger, steward, TESTING_ONLY, small.releases, Inline(), Policy(), past, [], silent)
         assert (manifest_of(small), len(ledger.datasets())) == (before, 1)
         ledger.gather()
         at_my_word = Policy(shrink=True)  # the one before was signed by a clock that was ahead
-        manifest = publish(ledger, steward, TESTING_ONLY, small.releases, at_my_word, past, [], silent)
+        manifest = publish(ledger, steward, TESTING_ONLY, small.releases, Inline(), at_my_word, past, [], silent)
     assert (manifest.release, manifest.created) == (2, past)
 
 
@@ -335,7 +335,7 @@ def test_a_release_that_has_expired_does_not_replace_one_that_is_current(small: 
     with running(tmp_path, "--releases", small.releases, "--keys", small.keys, env=QUICK) as process:
         with Ledger(small.keys / FILE, steward, TESTING_ONLY) as ledger:
             ledger.gather()
-            publish(ledger, steward, TESTING_ONLY, small.releases, Policy(shrink=True), long_ago, [], silent)
+            publish(ledger, steward, TESTING_ONLY, small.releases, Inline(), Policy(shrink=True), long_ago, [], silent)
         eventually(lambda: process.metric('breachcheck_new_releases_total{outcome="refused"}') > 0, True)
         assert (_release_of(process), _health(process)) == (1, (200, [], None))
         assert "release_expired: clients would refuse it" in process.output.read_text()

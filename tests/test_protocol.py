@@ -345,6 +345,16 @@ def test_a_sealed_entry_is_found(
 
 
 @calm
+@given(st.lists(st.tuples(outputs, payloads), max_size=5), st.text(max_size=20), releases)
+def test_many_entries_are_sealed_as_each_is(
+    members: list[tuple[bytes, entry.Payload]], dataset: str, release: int
+) -> None:
+    plains = b"".join(entry.plain(payload) for _, payload in members)
+    sealed = entry.seal_all([y for y, _ in members], dataset, release, plains)
+    assert sealed == b"".join(entry.seal(y, dataset, release, payload) for y, payload in members)
+
+
+@calm
 @given(outputs, payloads, payloads)
 def test_no_pad_seals_two_payloads(y: bytes, one: entry.Payload, other: entry.Payload) -> None:
     def pad(dataset: str, release: int, payload: entry.Payload) -> bytes:
@@ -396,6 +406,7 @@ def test_the_bucket_is_the_first_bits_of_the_locator(y: bytes, kind: str, bits: 
     number = bucket.Layout(bits, 1).bucket_of(locator)
     assert f"{locator:064b}"[:bits] == (f"{number:0{bits}b}" if bits else "")
     assert 0 <= number < 2**bits
+    assert bucket.Layout(bits, 1).first_locator(number) <= locator
 
 
 @calm

@@ -16,6 +16,7 @@ import threading
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -174,6 +175,9 @@ class _Watched:
                 self.killed += victims
             yield done
 
+    def here(self) -> AbstractContextManager[Engine]:
+        return self._engine.here()
+
 
 @dataclass(frozen=True)
 class Made:
@@ -323,7 +327,10 @@ def _entries(made: tuple[Report, Path]) -> dict[str, list[Any]]:
     keys = key_room.read_steward(made[1].parent)
     with Ledger(made[1], keys, TESTING_ONLY) as ledger:
         ledger.gather()
-        return {kind: sorted(ledger.sealables(kind)) for kind in ledger.kinds()}
+        return {
+            kind: sorted(tuple(row.values()) for batch in ledger.sealables(kind) for row in batch.to_pylist())
+            for kind in ledger.kinds()
+        }
 
 
 @needs_spark

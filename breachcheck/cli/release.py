@@ -87,6 +87,7 @@ def release_withdraw(
     from breachcheck import keys as room
     from breachcheck import terminal
     from breachcheck.ingest import hardening
+    from breachcheck.ingest.engine import LocalEngine
     from breachcheck.ingest.publish import Policy
     from breachcheck.ingest.withdrawal import withdraw
     from breachcheck.store.ledger import FILE, Ledger
@@ -98,6 +99,10 @@ def release_withdraw(
         parameters = release.manifest.parameters
     said = dict(one.partition("=")[::2] for one in reason)
     policy = Policy(k_members, k_population, timedelta(days=valid_days))
-    with Ledger(ledger or keys / FILE, steward, parameters) as book, terminal.watching() as watch:
-        manifest = withdraw(dataset, said, book, steward, releases, policy, datetime.now(UTC), watch)
+    with (
+        LocalEngine() as engine,
+        Ledger(ledger or keys / FILE, steward, parameters) as book,
+        terminal.watching() as watch,
+    ):
+        manifest = withdraw(dataset, said, book, steward, releases, engine, policy, datetime.now(UTC), watch)
     terminal.print_manifest(manifest)

@@ -234,6 +234,7 @@ def forget(
     from breachcheck import keys as room
     from breachcheck import terminal
     from breachcheck.ingest import erasure, hardening
+    from breachcheck.ingest.engine import LocalEngine
     from breachcheck.ingest.publish import Policy, publish, read_previous
     from breachcheck.protocol.parameters import SLOW_HASHES
     from breachcheck.store.ledger import FILE, Ledger
@@ -256,9 +257,10 @@ def forget(
         done = erasure.forget(identifiers, reference, book, steward, slow_hash, now)
         total = book.erasures()
         if not no_publish:
-            with terminal.watching(terminal.Progress.NONE if as_json else terminal.Progress.WORDS) as watch:
+            how = terminal.Progress.NONE if as_json else terminal.Progress.WORDS
+            with LocalEngine() as engine, terminal.watching(how) as watch:
                 book.gather()
-                manifest = publish(book, steward, slow_hash, releases, policy, now, [], watch)
+                manifest = publish(book, steward, slow_hash, releases, engine, policy, now, [], watch)
     if as_json:
         release = manifest.release if manifest else None
         terminal.print_json({**asdict(done), "erasures": total, "release": release})

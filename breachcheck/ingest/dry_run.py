@@ -173,7 +173,7 @@ def estimate(files: Sequence[Path], mapping: Mapping, parameters: SlowHash, engi
             "evaluate": identifiers / rate / min(cores, workers),
             "keep": by_line * lines / 2,
             "people": by_line * lines,
-            "publish": by_seal * identifiers,
+            "publish": by_seal * identifiers / min(cores, workers),
         },
         memory=round(
             _PARENT

@@ -10,6 +10,7 @@ import signal
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -33,6 +34,10 @@ class Engine(Protocol):
 
     def map(self, task: Callable[[Work], Done], batches: Iterable[Work]) -> Iterator[Done]:
         """Yield the results in the order of the batches, with a bounded number of them under way."""
+        ...
+
+    def here(self) -> AbstractContextManager[Engine]:
+        """Lend an engine of this machine alone."""
         ...
 
 
@@ -82,6 +87,10 @@ class LocalEngine:
                 taken += 1
         for number in range(taken, given):
             yield result(number)
+
+    def here(self) -> AbstractContextManager[Engine]:
+        """Lend itself."""
+        return nullcontext(self)
 
     def __enter__(self) -> Self:
         return self

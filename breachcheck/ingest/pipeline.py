@@ -150,10 +150,10 @@ def ingest(
     people = ledger.gather()
     laps.end("people")
     now += timedelta(seconds=time.monotonic() - began)  # the release before may have been renewed meanwhile
-    manifest = publish.publish(ledger, keys, parameters, releases, policy, now, sample, watch)
+    manifest = publish.publish(ledger, keys, parameters, releases, engine, policy, now, sample, watch)
     dataset = next(one for one in ledger.datasets() if one.name == job.dataset)
     laps.end("publish")
-    members = {table.kind: ledger.members(table.kind, table.prefix_bits) for table in manifest.kinds}
+    members = {table.kind: ledger.counts(table.kind, table.prefix_bits)[0] for table in manifest.kinds}
     fields = ledger.fields(job.dataset)
     skipped = len(given) - len(fresh)
     return Report(

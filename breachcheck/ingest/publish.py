@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +19,8 @@ from breachcheck.ingest.completeness import (
     refuse_other_rules,
     refuse_unfinished,
 )
+from breachcheck.ingest.engine import Engine
+from breachcheck.ingest.sealing import Seal, Sealed, spans
 from breachcheck.ingest.tally import SMALL
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol import bucket, canary, entry, merkle, oprf
@@ -46,7 +45,7 @@ from breachcheck.store.verify import ask, verify, verify_canaries
 from breachcheck.store.writer import Writer
 
 VALID_FOR: Final = timedelta(days=90)
-_BATCH_BYTES: Final = 8 << 20
+_WRITE_BYTES: Final = 8 << 20  # of buckets; DuckDB takes twice as long with a tenth of them at a time
 # A release holds no secret, and the service that reads it is another user than the steward who writes it.
 
 
@@ -81,6 +80,7 @@ def publish(
     keys: StewardKeys,
     parameters: SlowHash,
     releases: Path,
+    engine: Engine,
     policy: Policy,
     now: datetime,
     sample: Sequence[Sample],
@@ -97,8 +97,8 @@ def publish(
 
     Raises:
         ReleaseError: `nothing_to_publish`, `epoch`, `epoch_before`, `clock`, `ledger_behind`, `ledger_rules`,
-            `erasures_missing`, `dataset_missing`, `withdrawn`, `page_length`, `verification`, or what `store.reader`
-            finds wrong.
+            `erasures_missing`, `dataset_missing`, `withdrawn`, `page_length`, `worker_lost`, `verification`, or what
+            `store.reader` finds wrong.
     """
     if not releases.exists():
         releases.mkdir(parents=True)
@@ -127,23 +127,25 @@ def publish(
         Canary(kind=kind, dataset=dataset.name, fields=dataset.fields) for dataset in datasets for kind in dataset.kinds
     ]
     tables = []
-    for position, kind in enumerate(kinds):
-        invented = _seal_canaries(canaries, kind, keys, parameters, number)
-        layout, members_min = _layout(ledger, kind, policy, previous, invented)
-        watch("publish", position, len(kinds))
-        sealables = heapq.merge(ledger.sealables(kind), invented, key=lambda one: one.locator)
-        root = _write_kind(sealables, writer, position, kind, number, layout, stage)
-        tables.append(
-            KindTable(
-                kind=kind,
-                rules=rules[kind],
-                prefix_bits=layout.prefix_bits,
-                entries_per_bucket=layout.entries_per_bucket,
-                root=root,
-                members_min=members_min,
-                population_min=KINDS[kind].population >> layout.prefix_bits,
+    # Never on a cluster: of what an earlier ingest evaluated, no worker of this one need hear.
+    with engine.here() as crew:
+        for position, kind in enumerate(kinds):
+            invented = _seal_canaries(canaries, kind, keys, parameters, number)
+            layout, members_min = _layout(ledger, kind, policy, previous, invented)
+            watch("publish", position, len(kinds))
+            sealed = crew.map(Seal(number, layout), spans(ledger.sealables(kind, invented), layout))
+            root = _write_kind(sealed, writer, position, layout, stage / reader.PAGES / f"{kind}.bin")
+            tables.append(
+                KindTable(
+                    kind=kind,
+                    rules=rules[kind],
+                    prefix_bits=layout.prefix_bits,
+                    entries_per_bucket=layout.entries_per_bucket,
+                    root=root,
+                    members_min=members_min,
+                    population_min=KINDS[kind].population >> layout.prefix_bits,
+                )
             )
-        )
     created = now.astimezone(UTC).replace(microsecond=0)
     manifest = Manifest(
         release=number,
@@ -286,7 +288,7 @@ def _seal_canaries(
             output = oprf.evaluate(keys.evaluator.sk, message)
             fields = mask_of(map(DataClass, one.fields))
             invented.append(Sealable(entry.locate(output, kind), output, one.dataset, fields, Flag.NONE))
-    return sorted(invented)
+    return invented
 
 
 def _layout(
@@ -297,8 +299,10 @@ def _layout(
     if before and not policy.grow:
         bits = min(bits, before.prefix_bits)
     # Members are people's identifiers alone: a canary hides nobody. As an entry it takes its place like any other.
-    bits, members_min = bucket.choose_prefix_bits(ledger.members(kind, bits), policy.k_members)
-    entries = ledger.entries(kind, bits)
+    members, entries = ledger.counts(kind, bits)
+    bits, members_min = bucket.choose_prefix_bits(members, policy.k_members)
+    while len(entries) > 1 << bits:
+        entries = bucket.halved(entries)
     for one in invented:
         entries[Layout(bits, 1).bucket_of(one.locator)] += 1
     # Neither length nor minimum of a kind that is one bucket may count a few people in public.
@@ -310,58 +314,30 @@ def _layout(
     return layout, members_min
 
 
-def _write_kind(
-    sealables: Iterable[Sealable],
-    writer: Writer,
-    position: int,
-    kind: str,
-    number: int,
-    layout: Layout,
-    stage: Path,
-) -> bytes:
+def _write_kind(sealed: Iterable[Sealed], writer: Writer, position: int, layout: Layout, path: Path) -> bytes:
     leaves: list[bytes] = []
-    with (stage / reader.PAGES / f"{kind}.bin").open("xb") as pages:
-        for batch in _batches(_buckets(sealables, number, layout), layout):
-            digests = [merkle.leaf_hash(entries) for entries in batch]
-            writer.buckets(position, len(leaves), digests, batch)
+    unwritten: list[bytes] = []
+
+    def write() -> None:
+        first = len(leaves) - len(unwritten)
+        writer.buckets(position, first, leaves[first:], unwritten)
+        unwritten.clear()
+
+    with path.open("xb") as pages:
+        for buckets, digests in sealed:
             leaves += digests
-            for entries in batch:
+            unwritten += buckets
+            if len(unwritten) * layout.entries_length >= _WRITE_BYTES:
+                write()
+            for entries in buckets:
                 pages.write(entries)
                 pages.seek(layout.page_length - layout.entries_length, os.SEEK_CUR)
+        write()
         tree = merkle.Tree(leaves)
         for index in range(layout.buckets):
             pages.seek(index * layout.page_length + layout.entries_length)
             pages.write(b"".join(tree.path(index)))
         return tree.root
-
-
-def _buckets(sealables: Iterable[Sealable], number: int, layout: Layout) -> Iterator[bytes]:
-    reached = 0
-    for index, members in groupby(sealables, key=lambda one: layout.bucket_of(one.locator)):
-        for _ in range(reached, index):
-            yield bucket.fill([], layout, os.urandom)
-        sealed = [entry.seal(one.output, one.dataset, number, _payload(one.fields, one.flags)) for one in members]
-        yield bucket.fill(sealed, layout, os.urandom)
-        reached = index + 1
-    for _ in range(reached, layout.buckets):
-        yield bucket.fill([], layout, os.urandom)
-
-
-@lru_cache(maxsize=4096)  # few of them, for many people
-def _payload(fields: int, flags: int) -> entry.Payload:
-    return entry.Payload(fields, Flag(flags))
-
-
-def _batches(buckets: Iterator[bytes], layout: Layout) -> Iterator[list[bytes]]:
-    size = max(1, _BATCH_BYTES // layout.page_length)
-    batch: list[bytes] = []
-    for entries in buckets:
-        batch.append(entries)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _verify(

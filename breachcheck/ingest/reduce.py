@@ -1,4 +1,4 @@
-"""Rows to shrouded values, and shrouded values to OPRF outputs: the two tasks that an engine runs, both in memory."""
+"""Rows to shrouded values, and shrouded values to OPRF outputs: two of the tasks that an engine runs, in memory."""
 
 from __future__ import annotations
 

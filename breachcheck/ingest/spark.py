@@ -22,7 +22,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,6 +33,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from breachcheck.errors import BreachcheckError, InputError, ReleaseError
+from breachcheck.ingest.engine import Engine, LocalEngine
 from breachcheck.ingest.hardening import harden
 from breachcheck.protocol.encoding import encode, hkdf_expand
 
@@ -106,6 +107,10 @@ class SparkEngine:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+    def here(self) -> AbstractContextManager[Engine]:
+        """Lend a pool of processes, which ends with the block."""
+        return LocalEngine()
 
     def _width(self) -> int:
         with _losses():

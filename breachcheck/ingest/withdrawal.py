@@ -10,6 +10,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from breachcheck.errors import InputError
+from breachcheck.ingest.engine import Engine
 from breachcheck.ingest.publish import Policy, publish, read_previous, refuse_less
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol.manifest import Manifest, Withdrawal
@@ -24,6 +25,7 @@ def withdraw(
     ledger: Ledger,
     keys: StewardKeys,
     releases: Path,
+    engine: Engine,
     policy: Policy,
     now: datetime,
     watch: Callable[[str, int, int], None],
@@ -49,4 +51,4 @@ def withdraw(
     refuse_less(previous, ledger, keys, policy, now)  # before the ledger forgets
     ledger.withdraw(dataset)
     ledger.gather()
-    return publish(ledger, keys, previous.parameters, releases, policy, now, [], watch, withdrawal)
+    return publish(ledger, keys, previous.parameters, releases, engine, policy, now, [], watch, withdrawal)

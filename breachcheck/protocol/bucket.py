@@ -37,6 +37,10 @@ class Layout:
         """Return the number of the bucket that a 64-bit locator falls into."""
         return locator >> (LOCATOR_BITS - self.prefix_bits)
 
+    def first_locator(self, bucket: int) -> int:
+        """Return the least 64-bit locator that falls into the bucket of this number."""
+        return bucket << (LOCATOR_BITS - self.prefix_bits)
+
 
 def widest(population: int, k_population: int = K_POPULATION) -> int:
     """Return the largest number of prefix bits at which a bucket still stands for `k_population` assigned numbers."""
@@ -51,8 +55,13 @@ def choose_prefix_bits(members: Sequence[int], k_members: int = K_MEMBERS) -> tu
     """
     counts = list(members)
     while len(counts) > 1 and min(counts) < k_members:
-        counts = [counts[i] + counts[i + 1] for i in range(0, len(counts), 2)]
+        counts = halved(counts)
     return len(counts).bit_length() - 1, min(counts)
+
+
+def halved(counts: Sequence[int]) -> list[int]:
+    """Return what was counted by bucket as it is under a prefix of one bit less."""
+    return [counts[i] + counts[i + 1] for i in range(0, len(counts), 2)]
 
 
 def fill(entries: Sequence[bytes], layout: Layout, random_bytes: Callable[[int], bytes]) -> bytes:

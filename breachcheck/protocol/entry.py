@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from breachcheck.errors import ProtocolError
 from breachcheck.exposure import Flag
 from breachcheck.protocol.encoding import encode, hkdf_expand
-from breachcheck.protocol.parameters import ENTRY_LENGTH, PAYLOAD_LENGTH, PAYLOAD_VERSION, TAG_LENGTH
+from breachcheck.protocol.parameters import ENTRY_LENGTH, PAYLOAD_VERSION, TAG_LENGTH
 
 _PAYLOAD = struct.Struct(">IBBH")  # fields, flags, version, zero
 _KNOWN_FLAGS = sum(Flag)
@@ -34,19 +35,29 @@ def locate(y: bytes, kind: str) -> int:
     return int.from_bytes(hkdf_expand(y, _info("bucket", kind.encode()), LOCATOR_BITS // 8), "big")
 
 
-def _keystream(y: bytes, dataset: str, release: int) -> bytes:
-    return hkdf_expand(y, _info("entry", dataset.encode(), release.to_bytes(8, "big")), ENTRY_LENGTH)
+def _keystreams(outputs: Iterable[bytes], dataset: str, release: int) -> bytes:
+    info = _info("entry", dataset.encode(), release.to_bytes(8, "big"))
+    return b"".join([hkdf_expand(y, info, ENTRY_LENGTH) for y in outputs])
 
 
 def _xor(one: bytes, other: bytes) -> bytes:
-    return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).to_bytes(PAYLOAD_LENGTH, "big")
+    # Little-endian is as Python keeps numbers: twice as fast, of many entries.
+    return (int.from_bytes(one, "little") ^ int.from_bytes(other, "little")).to_bytes(len(one), "little")
+
+
+def plain(payload: Payload) -> bytes:
+    """Return the 24 octets that an entry is over its keystream: 16 of zero, which leave the tag, and the payload."""
+    return bytes(TAG_LENGTH) + _PAYLOAD.pack(payload.fields, payload.flags, PAYLOAD_VERSION, 0)
 
 
 def seal(y: bytes, dataset: str, release: int, payload: Payload) -> bytes:
     """Return the 24-byte entry of OPRF output `y` in `dataset` for `release`."""
-    stream = _keystream(y, dataset, release)
-    plain = _PAYLOAD.pack(payload.fields, payload.flags, PAYLOAD_VERSION, 0)
-    return stream[:TAG_LENGTH] + _xor(stream[TAG_LENGTH:], plain)
+    return seal_all([y], dataset, release, plain(payload))
+
+
+def seal_all(outputs: Iterable[bytes], dataset: str, release: int, plains: bytes) -> bytes:
+    """Return the entries of OPRF outputs, one after the other, as their `plain` octets are in `plains`."""
+    return _xor(_keystreams(outputs, dataset, release), plains)
 
 
 def find(y: bytes, dataset: str, release: int, entries: bytes) -> Payload | None:
@@ -55,7 +66,7 @@ def find(y: bytes, dataset: str, release: int, entries: bytes) -> Payload | None
     Raises:
         ProtocolError: `entry`: the tag stands there twice, or its payload is not of this version.
     """
-    stream = _keystream(y, dataset, release)
+    stream = _keystreams([y], dataset, release)
     tag = stream[:TAG_LENGTH]
     found = [at for at in range(0, len(entries), ENTRY_LENGTH) if entries.startswith(tag, at)]
     if not found:

@@ -33,7 +33,16 @@ from breachcheck.store.people import People, gather
 from breachcheck.store.run import Past, Run, read_rules, redraw
 
 FILE: Final = "ledger.duckdb"
-_ROWS: Final = 16384  # at a time
+SEALABLE: Final = pa.schema(
+    [
+        ("locator", pa.uint64()),
+        ("output", pa.binary()),
+        ("dataset", pa.string()),
+        ("fields", pa.uint32()),
+        ("flags", pa.uint8()),
+    ]
+)
+_ROWS: Final = 32768  # at a time
 _TOMBSTONE: Final = "tombstone"  # the purpose of its keyed mark, and its table
 _SAID: Final = ("title", "date", "source_note", "authenticity_note")  # what is said of a dataset, not counted
 
@@ -255,15 +264,19 @@ class Ledger:
             kind for (kind,) in self._database.execute("SELECT DISTINCT kind FROM sealable ORDER BY kind").fetchall()
         ]
 
-    def members(self, kind: str, bits: int) -> list[int]:
-        """Return how many distinct identifiers of `kind` fall into each bucket under a prefix of `bits` bits."""
-        counts = [0] * (1 << bits)
+    def counts(self, kind: str, bits: int) -> tuple[list[int], list[int]]:
+        """Return how many distinct identifiers of `kind`, and how many entries, fall into each bucket.
+
+        The buckets are those under a prefix of `bits` bits. Entries are one for each identifier and dataset.
+        """
+        members, entries = ([0] * (1 << bits) for _ in range(2))
         rows = self._database.execute(
-            "SELECT locator >> ?, count(DISTINCT output) FROM sealable WHERE kind = ? GROUP BY ALL", [64 - bits, kind]
+            "SELECT locator >> ?, count(DISTINCT output), count(*) FROM sealable WHERE kind = ? GROUP BY ALL",
+            [64 - bits, kind],
         )
-        for bucket, members in rows.fetchall():
-            counts[bucket] = members
-        return counts
+        for bucket, distinct, lines in rows.fetchall():
+            members[bucket], entries[bucket] = distinct, lines
+        return members, entries
 
     def fields(self, dataset: str) -> dict[int, int]:
         """Return how many identifiers show which field mask in a dataset."""
@@ -272,23 +285,15 @@ class Ledger:
         )
         return dict(rows.fetchall())
 
-    def entries(self, kind: str, bits: int) -> list[int]:
-        """Return how many entries of `kind` fall into each bucket: one for each identifier and dataset."""
-        counts = [0] * (1 << bits)
-        rows = self._database.execute(
-            "SELECT locator >> ?, count(*) FROM sealable WHERE kind = ? GROUP BY ALL", [64 - bits, kind]
-        )
-        for bucket, entries in rows.fetchall():
-            counts[bucket] = entries
-        return counts
-
-    def sealables(self, kind: str) -> Iterator[Sealable]:
-        """Yield what is known of each identifier in each dataset, in bucket order."""
+    def sealables(self, kind: str, invented: Iterable[Sealable] = ()) -> Iterator[pa.RecordBatch]:
+        """Yield what is known of each identifier in each dataset, and what is `invented`, in bucket order."""
         # On this connection, whose temporary table it is: no other query of the ledger may run meanwhile.
-        query = "SELECT locator, output, dataset, fields, flags FROM sealable WHERE kind = ? ORDER BY locator"
-        reader = self._database.sql(query, params=[kind]).to_arrow_reader(_ROWS)
-        for batch in reader:
-            yield from map(Sealable._make, zip(*(column.to_pylist() for column in batch.columns), strict=True))
+        self._database.register("invented", pa.Table.from_pylist([one._asdict() for one in invented], SEALABLE))
+        query = (
+            "SELECT locator, output, dataset, fields, flags FROM sealable WHERE kind = ? "
+            "UNION ALL FROM invented ORDER BY locator"
+        )
+        yield from self._database.sql(query, params=[kind]).to_arrow_reader(_ROWS)
 
     def run(self, name: str, rules: Mapping[str, bytes]) -> Run:
         """Begin the ingest run of this name under these identifier rules (digests by kind), or go on with it.

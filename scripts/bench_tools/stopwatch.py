@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -96,3 +97,7 @@ class TimedEngine:
                 self.around_evaluation += lap.cpu - lap.evaluation
             self.worker_peak = max(self.worker_peak, lap.peak)
             yield done
+
+    def here(self) -> AbstractContextManager[Engine]:
+        """Lend itself."""
+        return nullcontext(self)

@@ -36,7 +36,7 @@ from breachcheck.store.ledger import FILE, Ledger
 from breachcheck.store.verify import verify, verify_canaries
 from fault_tools.campaign import MissingError, Plan, Tally
 from fault_tools.forks import fork, in_child
-from tests.steward import NOW, ingest_small, leak, silent
+from tests.steward import NOW, Inline, ingest_small, leak, silent
 
 _PEOPLE: Final = 30
 _WRITES: Final = frozenset(
@@ -86,7 +86,7 @@ def _withdraw(root: Path) -> None:
     steward = key_room.read_steward(root / "keys")
     with Ledger(root / "keys" / FILE, steward, TESTING_ONLY) as ledger:
         try:
-            withdraw("one", {"en": "A mistake."}, ledger, steward, root / "releases", Policy(), NOW, silent)
+            withdraw("one", {"en": "A mistake."}, ledger, steward, root / "releases", Inline(), Policy(), NOW, silent)
         except InputError as error:
             if _state(root)["datasets"] != ["two"] or error.reason != "dataset":
                 raise  # else it had been done: killed after its last step
