@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -20,6 +19,7 @@ from breachcheck.protocol.parameters import ENTRY_LENGTH
 from breachcheck.store.ledger import SEALABLE
 
 _ENTRY: Final = np.dtype((np.void, ENTRY_LENGTH))
+_FLAG_BITS: Final = 8
 
 
 class Span(NamedTuple):
@@ -78,7 +78,9 @@ class Seal:
         return Sealed(buckets, list(map(merkle.leaf_hash, buckets)))
 
     def _entries(self, known: pa.Table) -> list[bytes]:
-        plains = np.frombuffer(b"".join(map(_plain, known["fields"].to_pylist(), known["flags"].to_pylist())), _ENTRY)
+        fields, flags = (known[name].to_numpy().astype(np.uint64) for name in ("fields", "flags"))
+        masks, those = np.unique(fields << _FLAG_BITS | flags, return_inverse=True)  # few, for many people
+        plains = np.array([_plain(mask) for mask in masks.tolist()], _ENTRY)[those]
         entries = np.empty(known.num_rows, _ENTRY)
         coded = known["dataset"].combine_chunks().dictionary_encode()
         codes = coded.indices.to_numpy()
@@ -91,6 +93,6 @@ class Seal:
         return octets
 
 
-@lru_cache(maxsize=4096)  # few of them, for many people
-def _plain(fields: int, flags: int) -> bytes:
+def _plain(mask: int) -> bytes:
+    fields, flags = divmod(mask, 1 << _FLAG_BITS)
     return entry.plain(entry.Payload(fields, Flag(flags)))

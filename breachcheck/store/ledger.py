@@ -42,7 +42,7 @@ SEALABLE: Final = pa.schema(
         ("flags", pa.uint8()),
     ]
 )
-_ROWS: Final = 32768  # at a time
+_ROWS: Final = 16384  # at a time
 _TOMBSTONE: Final = "tombstone"  # the purpose of its keyed mark, and its table
 _SAID: Final = ("title", "date", "source_note", "authenticity_note")  # what is said of a dataset, not counted
 
