@@ -127,7 +127,7 @@ def publish(
         Canary(kind=kind, dataset=dataset.name, fields=dataset.fields) for dataset in datasets for kind in dataset.kinds
     ]
     tables = []
-    # Never on a cluster: of what an earlier ingest evaluated, no worker of this one need hear.
+    # Never on a cluster: outputs open entries, and those of earlier ingests are no business of its workers.
     with engine.here() as crew:
         for position, kind in enumerate(kinds):
             invented = _seal_canaries(canaries, kind, keys, parameters, number)
@@ -332,7 +332,8 @@ def _write_kind(sealed: Iterable[Sealed], writer: Writer, position: int, layout:
             for entries in buckets:
                 pages.write(entries)
                 pages.seek(layout.page_length - layout.entries_length, os.SEEK_CUR)
-        write()
+        if unwritten:
+            write()
         tree = merkle.Tree(leaves)
         for index in range(layout.buckets):
             pages.seek(index * layout.page_length + layout.entries_length)

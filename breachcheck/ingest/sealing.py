@@ -22,7 +22,8 @@ _ENTRY: Final = np.dtype((np.void, ENTRY_LENGTH))
 _FLAG_BITS: Final = 8
 
 
-class Span(NamedTuple):
+@dataclass(frozen=True, slots=True, repr=False)
+class Span:
     """Buckets from number `first` to before `end`, and what is known of each identifier in them, in bucket order."""
 
     first: int
@@ -71,9 +72,9 @@ class Seal:
 
     def __call__(self, span: Span) -> Sealed:
         """Return the buckets of the span."""
-        first, end, known = span
-        entries = self._entries(known)
-        bounds = [0, *_places(known["locator"], self.layout, range(first + 1, end)).tolist(), len(entries)]
+        entries = self._entries(span.known)
+        inner = _places(span.known["locator"], self.layout, range(span.first + 1, span.end))
+        bounds = [0, *inner.tolist(), len(entries)]
         buckets = [bucket.fill(entries[start:stop], self.layout, os.urandom) for start, stop in pairwise(bounds)]
         return Sealed(buckets, list(map(merkle.leaf_hash, buckets)))
 

@@ -286,7 +286,10 @@ class Ledger:
         return dict(rows.fetchall())
 
     def sealables(self, kind: str, invented: Iterable[Sealable] = ()) -> Iterator[pa.RecordBatch]:
-        """Yield what is known of each identifier in each dataset, and what is `invented`, in bucket order."""
+        """Yield what is known of each identifier in each dataset, and what is `invented`, in bucket order.
+
+        In batches of the schema `SEALABLE`, none of them empty.
+        """
         # On this connection, whose temporary table it is: no other query of the ledger may run meanwhile.
         self._database.register("invented", pa.Table.from_pylist([one._asdict() for one in invented], SEALABLE))
         query = (
