@@ -29,30 +29,37 @@ MAX_SETS: Final = 16  # no person has so many numbers; of so many people each wo
 MAX_CROWD: Final = 1024
 _ROUNDS: Final = 64  # what is not settled by then is no person's
 
-# Marks are keyed by run. Only of what stands in many rows are the sets compared themselves, over all runs.
-_HUB: Final = """
-CREATE OR REPLACE TEMP TABLE hub AS
-WITH many AS (
-         SELECT kind, output FROM exposure WHERE linking
-         GROUP BY kind, output HAVING count(DISTINCT (run, row_high, row_low)) > $1),
-     stands AS (
-         SELECT DISTINCT kind, output, run, row_high, row_low FROM exposure SEMI JOIN many USING (kind, output)
-         WHERE linking),
-     sets AS (
-         SELECT run, row_high, row_low, list_sort(list(DISTINCT (kind, output))) AS members
-         FROM exposure SEMI JOIN stands USING (run, row_high, row_low) WHERE linking GROUP BY ALL)
-SELECT kind, output FROM stands JOIN sets USING (run, row_high, row_low)
-GROUP BY kind, output HAVING count(DISTINCT members) > $1
+# What stands once joins nothing: it has no number, and a line in which it stands is `alone` in holding it. Of the
+# others, which are fewer, are the edges.
+_STRONG: Final = """
+CREATE OR REPLACE TEMP TABLE strong AS
+SELECT row_number() OVER () AS strong, kind, output
+FROM (SELECT kind, output FROM exposure WHERE linking GROUP BY kind, output HAVING count(*) > 1)
+"""
+_LINE: Final = """
+CREATE OR REPLACE TEMP TABLE line AS
+SELECT row_number() OVER () AS line, * FROM (
+    SELECT run, row_high, row_low, bool_or(strong IS NULL) AS alone
+    FROM exposure LEFT JOIN strong USING (kind, output) WHERE linking GROUP BY run, row_high, row_low)
 """
 _EDGE: Final = """
 CREATE OR REPLACE TEMP TABLE edge AS
-WITH stands AS (
-         SELECT run, row_high, row_low, kind, output FROM exposure ANTI JOIN hub USING (kind, output) WHERE linking),
-     line AS (SELECT row_number() OVER () AS line, * FROM (SELECT DISTINCT run, row_high, row_low FROM stands)),
-     strong AS (SELECT row_number() OVER () AS strong, * FROM (SELECT DISTINCT kind, output FROM stands))
-SELECT line, strong, run, row_high, row_low
-FROM stands JOIN line USING (run, row_high, row_low) JOIN strong USING (kind, output)
+SELECT DISTINCT line, strong FROM exposure JOIN strong USING (kind, output) JOIN line USING (run, row_high, row_low)
+WHERE linking
 """
+# Marks are keyed by run. Only of what stands in many rows are the sets compared themselves, over all runs.
+_HUB: Final = """
+CREATE OR REPLACE TEMP TABLE hub AS
+WITH many AS (SELECT strong FROM edge GROUP BY strong HAVING count(*) > $1),
+     stands AS (SELECT line, strong FROM edge SEMI JOIN many USING (strong)),
+     sets AS (
+         SELECT line, list_sort(list(strong)) AS members FROM edge SEMI JOIN stands USING (line) GROUP BY line),
+     found AS (
+         SELECT strong FROM stands JOIN sets USING (line) JOIN line USING (line) GROUP BY strong
+         HAVING count(DISTINCT members) FILTER (NOT alone) + count(*) FILTER (alone) > $1)
+SELECT strong, kind, output FROM found JOIN strong USING (strong)
+"""
+_CUT: Final = "DELETE FROM edge WHERE strong IN (SELECT strong FROM hub)"
 _LABEL: Final = "CREATE OR REPLACE TEMP TABLE label AS SELECT line, min(strong) AS label FROM edge GROUP BY line"
 _LEAST: Final = """
 CREATE OR REPLACE TEMP TABLE least AS
@@ -76,9 +83,10 @@ _CROWD: Final = """
 CREATE OR REPLACE TEMP TABLE crowd AS
 WITH large AS (SELECT label FROM next GROUP BY label HAVING count(*) > $1),
      sets AS (
-         SELECT label, list_sort(list(DISTINCT strong)) AS members
+         SELECT label, line, list_sort(list(strong)) AS members
          FROM edge JOIN next USING (line) SEMI JOIN large USING (label) GROUP BY label, line)
-SELECT label FROM sets GROUP BY label HAVING count(DISTINCT members) > $1
+SELECT label FROM sets JOIN line USING (line) GROUP BY label
+HAVING count(DISTINCT members) FILTER (NOT alone) + count(*) FILTER (alone) > $1
 """
 # What borders on another label is a part of a component that is not settled. Each part of one does.
 _UNSETTLED: Final = """
@@ -86,38 +94,45 @@ INSERT INTO crowd
 WITH border AS (SELECT strong FROM edge JOIN next USING (line) GROUP BY strong HAVING min(label) <> max(label))
 SELECT label FROM edge JOIN next USING (line) SEMI JOIN border USING (strong) EXCEPT SELECT label FROM crowd
 """
-_KNOWN: Final = """
-CREATE OR REPLACE TEMP TABLE known AS
-WITH person AS (
-    SELECT DISTINCT run, row_high, row_low, label AS person, crowd.label IS NOT NULL AS crowded
-    FROM edge JOIN next USING (line) LEFT JOIN crowd USING (label))
-SELECT kind, output, locator, dataset, fields, flags,
-       CASE WHEN flags & ? = 0 AND NOT crowded THEN person END AS person,
-       hub.output IS NOT NULL OR coalesce(crowded, false) AS cut
-FROM exposure LEFT JOIN person USING (run, row_high, row_low) LEFT JOIN hub USING (kind, output)
+_PERSON: Final = """
+CREATE OR REPLACE TEMP TABLE person AS
+SELECT run, row_high, row_low, coalesce(next.label, -line) AS person, crowd.label IS NOT NULL AS crowded
+FROM line LEFT JOIN next USING (line) LEFT JOIN crowd USING (label) WHERE alone OR next.label IS NOT NULL
+"""
+_KNOWN: Final = f"""
+CREATE OR REPLACE TEMP VIEW known AS
+SELECT kind, output, locator, dataset, fields, flags, coalesce(crowded, false) AS crowded,
+       CASE WHEN flags & {int(Flag.EMPLOYER)} = 0 AND NOT crowded THEN person END AS person
+FROM exposure LEFT JOIN person USING (run, row_high, row_low)
+"""  # noqa: S608
+_WHOLE: Final = """
+CREATE OR REPLACE TEMP TABLE whole AS
+SELECT person, dataset, bit_or(fields) AS fields FROM known WHERE person IS NOT NULL GROUP BY person, dataset
 """
 _MEMBER: Final = """
 CREATE OR REPLACE TEMP TABLE member AS
-SELECT kind, output, any_value(locator) AS locator, min(person) AS person,
-       bool_or(cut) OR coalesce(min(person) <> max(person), false) AS shared
-FROM known GROUP BY kind, output
+WITH one AS (
+    SELECT kind, output, any_value(locator) AS locator, min(person) AS person,
+           bool_or(crowded) OR coalesce(min(person) <> max(person), false) AS shared,
+           bool_and(person IS NOT NULL AND flags = 0) AS inside
+    FROM known GROUP BY kind, output)
+SELECT one.* REPLACE (shared OR strong IS NOT NULL AS shared) FROM one LEFT JOIN hub USING (kind, output)
 """
-_FIELDS: Final = """
-SELECT dataset, fields, count(*) FROM (
-    SELECT dataset, bit_or(fields) AS fields FROM known WHERE person IS NOT NULL GROUP BY person, dataset)
-GROUP BY dataset, fields ORDER BY dataset, fields
-"""
+_FIELDS: Final = "SELECT dataset, fields, count(*) FROM whole GROUP BY dataset, fields ORDER BY dataset, fields"
+# Of whom all rows are one person's nothing shows that is not the person's: their own rows need no look.
 _SEALABLE: Final = """
 CREATE OR REPLACE TEMP TABLE sealable AS
-WITH whole AS (
-    SELECT person, dataset, bit_or(fields) AS fields FROM known WHERE person IS NOT NULL GROUP BY person, dataset),
+WITH own AS (SELECT * FROM member WHERE shared OR NOT inside),
 shows AS (
-    SELECT kind, output, dataset, fields, flags FROM known
+    SELECT kind, output, dataset, fields, flags FROM exposure SEMI JOIN own USING (kind, output)
     UNION ALL
-    SELECT kind, output, dataset, fields, 0 FROM member JOIN whole USING (person) WHERE NOT shared)
+    SELECT kind, output, dataset, fields, 0 FROM own JOIN whole USING (person) WHERE NOT shared)
+SELECT kind, output, locator, dataset, fields, 0::UTINYINT AS flags
+FROM member JOIN whole USING (person) WHERE inside AND NOT shared
+UNION ALL
 SELECT kind, output, locator, dataset, bit_or(fields) AS fields,
        (bit_or(flags) | CASE WHEN any_value(shared) THEN ? ELSE 0 END)::UTINYINT AS flags
-FROM shows JOIN member USING (kind, output) GROUP BY kind, output, locator, dataset
+FROM shows JOIN own USING (kind, output) GROUP BY kind, output, locator, dataset
 """
 
 
@@ -141,22 +156,28 @@ def gather(database: duckdb.DuckDBPyConnection) -> People:
     Its columns are kind, output, locator, dataset, fields, flags; one line for each identifier and dataset.
     """
     run = database.execute
-    run(_HUB, [MAX_SETS])
+    run(_STRONG)
+    run(_LINE)
     run(_EDGE)
+    run(_HUB, [MAX_SETS])
+    run(_CUT)
     _settle(database)
     run(_CROWD, [MAX_CROWD])
     run(_UNSETTLED)
-    run(_KNOWN, [int(Flag.EMPLOYER)])
+    run(_PERSON)
+    run(_KNOWN)
+    run(_WHOLE)
     run(_MEMBER)
     run(_SEALABLE, [int(Flag.SHARED)])
     [(people, hubs, crowds, shared)] = run(
-        "SELECT (SELECT count(DISTINCT person) FROM known), (SELECT count(*) FROM hub), (SELECT count(*) FROM crowd), "
+        "SELECT (SELECT count(DISTINCT person) FROM whole), (SELECT count(*) FROM hub), (SELECT count(*) FROM crowd), "
         "(SELECT count(*) FROM member WHERE shared)"
     ).fetchall()
     fields: dict[str, dict[int, int]] = {}
     for dataset, mask, count in run(_FIELDS).fetchall():
         fields.setdefault(dataset, {})[mask] = count
-    for table in ("hub", "edge", "label", "least", "next", "crowd", "known", "member"):
+    run("DROP VIEW known")
+    for table in ("strong", "line", "edge", "hub", "label", "least", "next", "crowd", "person", "whole", "member"):
         run(f"DROP TABLE {table}")
     return People(people, hubs, crowds, shared, fields)
 
