@@ -71,6 +71,7 @@ class Run:
 
     def discard(self) -> None:
         """Forget the run: its file goes."""
+        self._database.execute("TRUNCATE run.evaluated")  # DETACH would write down what it holds
         self._database.execute("DETACH DATABASE IF EXISTS run")
         schema.remove(self._path)
 
@@ -98,7 +99,7 @@ class Run:
         with schema.Transaction(self._database):
             # Not in the order of the files: whoever knows that a file is sorted could name its values by their place.
             # Nor in that of the rows in which one value stands: by their marks it names all else that stands in them.
-            self._insert("run.shrouded", shrouded, order="value, row_high, row_low")
+            self._insert("run.shrouded", shrouded, order="hash(value), row_high, row_low")
             self._insert("run.rejected", rejected)
             self._reach(_READING, state)
 
@@ -107,11 +108,11 @@ class Run:
         with schema.Transaction(self._database):
             self._database.execute(
                 # Not across flags: who stands in a row as employer may stand there as the person too.
-                "CREATE TABLE run.standing AS SELECT kind, value, row_high, row_low, bit_or(fields) AS fields, flags "
+                "INSERT INTO run.standing SELECT kind, value, row_high, row_low, bit_or(fields), flags "
                 "FROM run.shrouded GROUP BY ALL"
             )
             self._database.execute(
-                "CREATE TABLE run.merged AS SELECT kind, value FROM run.standing GROUP BY ALL ORDER BY kind"
+                "INSERT INTO run.merged SELECT kind, value FROM run.standing GROUP BY ALL ORDER BY kind"
             )
             self._database.execute("DROP TABLE run.shrouded")
             self._reach(_MERGED, dataset.model_dump_json())
@@ -194,13 +195,13 @@ class Run:
         """
         strong = "list_contains(?, kind) AND flags & ? = 0"
         linked = [list(linking), int(Flag.EMPLOYER)]
-        self._database.register("erased", pa.table({"position": pa.array(self.erased(), pa.uint64())}))
-        rows = self._database.execute(
+        erased = self.erased()
+        self._database.register("erased", pa.table({"position": pa.array(erased, pa.uint64())}))
+        rows = (
             "SELECT DISTINCT row_high, row_low FROM run.standing JOIN run.merged USING (kind, value) "  # noqa: S608
-            f"JOIN erased ON merged.rowid = position WHERE {strong}",
-            linked,
+            f"JOIN erased ON merged.rowid = position WHERE {strong}"
         )
-        self._database.register("redrawn", redraw(rows.fetchall()))
+        self._database.register("redrawn", redraw(self._database.execute(rows, linked).fetchall() if erased else ()))
         with schema.Transaction(self._database):
             for table in ("exposure", "source"):
                 for past in replaced:
