@@ -830,8 +830,8 @@ def test_a_chunk_that_is_worked_on_again_tells_all_of_its_own_and_a_later_one_no
     assert first.counts == again.counts
     # Another worker, or the same after it forgot, knows only what it was told.
     elsewhere = Shroud(bytes(64), bytes(15) + b"2")
-    heard = elsewhere(Numbered(1, "", chunk, [first.told]))
+    heard = elsewhere(Numbered(1, "", chunk, first.news))
     assert heard.batch.num_rows == 0 and heard.counts == later.counts
-    assert elsewhere(Numbered(0, "", chunk, [first.told])).batch.equals(first.batch)
+    assert elsewhere(Numbered(0, "", chunk, first.news)).batch.equals(first.batch)
     counted = (later.counts.rows_read, later.counts.rows_accepted, later.counts.identifiers_rejected)
     assert counted == (first.counts.rows_read, first.counts.rows_accepted, first.counts.identifiers_rejected)
