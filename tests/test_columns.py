@@ -98,7 +98,7 @@ def test_what_the_vectors_say_of_ascii_is_found_as_a_column(kind: str) -> None:
 _OUTCOMES: Final = (Outcome(False, ((),)), Outcome(True, ((),)), Outcome(True, ((("phone", "format"),),)))
 # Many of which want the same slot, and the last ones.
 _MARK = st.tuples(
-    st.sampled_from([0, 1, 2, 4094, 4095, 4096, 2**64 - 1]), st.integers(0, 2**64 - 1) | st.integers(1, 3)
+    st.sampled_from([0, 1, 2, 2**14 - 2, 2**14 - 1, 2**14, 2**64 - 1]), st.integers(0, 2**64 - 1) | st.integers(1, 3)
 )
 _CHUNKS = st.lists(
     st.tuples(

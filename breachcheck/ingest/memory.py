@@ -12,7 +12,7 @@ from breachcheck.ingest.cells import Refused
 
 SLOT: Final = 24  # octets
 MAX_SLOTS: Final = 1 << 23
-_SLOTS: Final = 1 << 12  # at first
+_SLOTS: Final = 1 << 14  # at first
 _FILLED: Final = 0.75  # of the slots, at most
 MAX_REMEMBERED: Final = int(MAX_SLOTS * _FILLED)  # rows
 
@@ -103,11 +103,13 @@ class Memory:
             left, slots = left[further], self._next(slots[further])
 
     def _grow(self) -> None:
-        filled = self._chunks > 0
-        rows = self._marks[filled], self._chunks[filled], self._numbers[filled]
-        self._make(2 * len(filled))
+        marks, chunks, numbers = self._marks, self._chunks, self._numbers
+        self._make(2 * len(chunks))
         self._rows = 0
-        self._insert(*rows)
+        for at in range(0, len(chunks), _SLOTS):  # few at a time: to place a row takes twice the room that it has here
+            part = slice(at, at + _SLOTS)
+            filled = chunks[part] > 0
+            self._insert(marks[part][filled], chunks[part][filled], numbers[part][filled])
 
     def _slots_of(self, marks: Marks) -> npt.NDArray[np.intp]:
         return marks[:, 0].astype(np.intp) & (len(self._chunks) - 1)
