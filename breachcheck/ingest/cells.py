@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, reduce
 from typing import Final, NamedTuple
 
@@ -67,7 +67,10 @@ def find(run_key: bytes, cell: Cell, texts: pa.Array) -> Findings:
     mask = pc.if_else(form.is_valid(), bits.take(which), pa.scalar(0, UINT32))
     # What is left is refused, not ASCII, or several: few.
     left = pc.or_(several, pc.and_(one, form.is_null()))
-    judged = [_judge(cell, text) for text in texts.filter(left).to_pylist()]
+    judged = [
+        _judge(cell.kinds, cell.values(text) if many else (text,))
+        for text, many in zip(texts.filter(left).to_pylist(), several.filter(left).to_pylist(), strict=True)
+    ]
     lines = pc.indices_nonzero(left).to_pylist()
     mask = pc.replace_with_mask(mask, left, pa.array([mask for _, mask, _ in judged], UINT32))
     places = []
@@ -81,14 +84,14 @@ def find(run_key: bytes, cell: Cell, texts: pa.Array) -> Findings:
     return Findings(places, mask, {line: wrong for line, (_, _, wrong) in zip(lines, judged, strict=True) if wrong})
 
 
-def _judge(cell: Cell, text: str) -> tuple[list[tuple[int, str]], int, Refused]:
+def _judge(kinds: Sequence[str], pieces: Iterable[str]) -> tuple[list[tuple[int, str]], int, Refused]:
     """Return the identifiers in a cell, each with the index of its kind, the mask of all in it, and what is none."""
     values: list[tuple[int, str]] = []
     wrong = []
     mask = 0
-    for piece in cell.values(text):
+    for piece in pieces:
         reason = ""
-        for index, kind in enumerate(cell.kinds):
+        for index, kind in enumerate(kinds):
             try:
                 values.append((index, KINDS[kind].canonical(piece)))
             except InputError as error:
@@ -98,8 +101,8 @@ def _judge(cell: Cell, text: str) -> tuple[list[tuple[int, str]], int, Refused]:
                 break
         else:
             # No key to look for, but a value all the same: the field is exposed.
-            mask |= _BITS[cell.kinds[0]]
-            wrong.append((cell.kinds[0], reason))
+            mask |= _BITS[kinds[0]]
+            wrong.append((kinds[0], reason))
     return values, mask, tuple(wrong)
 
 
