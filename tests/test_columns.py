@@ -20,6 +20,7 @@ from breachcheck.ingest import memory as memory_room
 from breachcheck.ingest.forms import forms
 from breachcheck.ingest.memory import Memory, News, Outcome
 from breachcheck.ingest.siv import KEY_LENGTH, TAG_LENGTH, Siv
+from breachcheck.ingest.sources.text import to_utf8
 from breachcheck.protocol.identifier import KINDS
 
 _VECTORS: Final = json.loads((Path(__file__).parent / "vectors" / "identifiers.json").read_text("utf-8"))
@@ -145,3 +146,15 @@ def test_rows_are_remembered_while_there_is_room(monkeypatch: pytest.MonkeyPatch
     for chunk, part in enumerate(parts):
         seen, _ = memory.find(part, chunk + 1)
         assert seen.all() if chunk < room else not seen.any()
+
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+_OCTETS = st.sampled_from(
+    [b"a", b"\n", "é".encode(), "أ".encode(), "𐍈".encode(), b"\xff", b"\xed\xa0\x80", b"\xc0\x80", b"\xe2\x82"]
+)
+
+
+@given(octets=st.binary(max_size=20) | st.lists(_OCTETS).map(b"".join))
+def test_what_is_no_utf8_is_replaced_and_the_rest_stays(octets: bytes) -> None:
+    assert to_utf8(octets, "utf-8") == octets.decode("utf-8", "replace").encode()

@@ -271,7 +271,7 @@ class Ledger:
         """
         members, entries = ([0] * (1 << bits) for _ in range(2))
         rows = self._database.execute(
-            "SELECT locator >> ?, count(DISTINCT output), count(*) FROM sealable WHERE kind = ? GROUP BY ALL",
+            "SELECT locator >> ?, count(DISTINCT locator), count(*) FROM sealable WHERE kind = ? GROUP BY ALL",
             [64 - bits, kind],
         )
         for bucket, distinct, lines in rows.fetchall():

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import codecs
 import re
+from array import array
 from collections.abc import Iterator
 from functools import cache
 from itertools import chain
 from typing import Final
+
+import pyarrow as pa
 
 from breachcheck.ingest.sources.stream import Readable
 
@@ -70,14 +73,18 @@ def to_utf8(octets: bytes, encoding: str) -> bytes:
     """Return the same text in UTF-8; ASCII characters stay where they are among the others."""
     if octets.isascii():
         return octets
-    if encoding == "utf-8":
-        try:
-            octets.decode()
-        except UnicodeDecodeError:
-            pass
-        else:
-            return octets
+    if encoding == "utf-8" and _is_utf8(octets):
+        return octets
     return octets.decode(encoding, "replace").encode()
+
+
+def _is_utf8(octets: bytes) -> bool:
+    text = pa.StringArray.from_buffers(1, pa.py_buffer(array("i", (0, len(octets)))), pa.py_buffer(octets))
+    try:
+        text.validate(full=True)  # at a fifth of the time of `decode`
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def guess(octets: bytes) -> str:
