@@ -100,6 +100,7 @@ def measure(world: World, parameters: str) -> IngestFigures:
         workers=workers,
         wall=wall,
         stages=stages.seconds,
+        steps=report.seconds,
         reading=stages.reading,
         evaluation=engine.evaluation,
         around_evaluation=engine.around_evaluation + stages.cpu["evaluate"],

@@ -31,6 +31,7 @@ class IngestFigures:
     workers: int
     wall: float
     stages: dict[str, float]  # wall
+    steps: dict[str, float]  # wall, as the ingest reports them
     reading: list[tuple[int, float]]  # how many rows were read, and when (seconds of one clock)
     evaluation: float  # processor time of slow hash and OPRF, all workers together
     around_evaluation: float  # processor time of all else in that stage, workers and parent together
@@ -46,6 +47,11 @@ class IngestFigures:
         While they run, all cores are busy: what else is done then makes that stage longer by its share of the cores.
         """
         return self.wall - self.stages["evaluate"] + self.around_evaluation / self.workers
+
+    @property
+    def other_steps(self) -> float:
+        """The wall time without the step in which identifiers are evaluated."""
+        return self.wall - self.steps["evaluate"]
 
     @property
     def rest_cpu(self) -> float:
