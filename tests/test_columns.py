@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -23,8 +24,11 @@ from breachcheck.ingest.siv import KEY_LENGTH, TAG_LENGTH, Siv
 from breachcheck.ingest.sources.text import to_utf8
 from breachcheck.protocol.identifier import KINDS
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # no text of a file has one
 _VECTORS: Final = json.loads((Path(__file__).parent / "vectors" / "identifiers.json").read_text("utf-8"))
-_SPELLINGS: Final = [case["text"] for case in (*_VECTORS["good"], *_VECTORS["bad"]) if case["kind"] in KINDS]
+_SPELLINGS: Final = [
+    case["text"] for case in (*_VECTORS["good"], *_VECTORS["bad"]) if not _SURROGATE.search(case["text"])
+]
 
 # --- AES-SIV ----------------------------------------------------------------------------------------------------------
 
@@ -62,13 +66,13 @@ def test_no_octet_of_what_is_sealed_can_be_another(texts: list[bytes], data: st.
 _SIGNS = st.sampled_from(
     [*"0123456789" * 2, *"ABEFJMRZabe", *"+-.,;:@'\"=`()/[]_ \t\n\x0b\x1c\x1e\0", "\u00a0", "\u0663", "\u200f", "é"]
 )
-_SPELLED = st.tuples(st.sampled_from(_SPELLINGS), st.integers(0, 30), st.text(_SIGNS, max_size=2)).map(
+_MISSPELLED = st.tuples(st.sampled_from(_SPELLINGS), st.integers(0, 30), st.text(_SIGNS, max_size=2)).map(
     lambda drawn: drawn[0][: drawn[1]] + drawn[2] + drawn[0][drawn[1] :]
 )
 
 
 @given(
-    texts=st.lists(_SPELLED | st.sampled_from(_SPELLINGS) | st.text(_SIGNS, max_size=40)),
+    texts=st.lists(_MISSPELLED | st.sampled_from(_SPELLINGS) | st.text(_SIGNS, max_size=40)),
     kind=st.sampled_from(sorted(KINDS)),
 )
 def test_the_forms_of_a_column_are_those_of_each_text(texts: list[str], kind: str) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, reduce
 from typing import Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,43 +16,47 @@ from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
 from breachcheck.ingest.forms import forms
 from breachcheck.ingest.plan import LETTERS, SEVERAL, UNSEEN, ZERO, Cell
-from breachcheck.ingest.siv import Siv
+from breachcheck.ingest.siv import TAG_LENGTH, Siv, placed
 from breachcheck.protocol.identifier import KINDS
 
-_HALF: Final = 8  # octets of the tag: a shrouded value begins with its synthetic IV (RFC 5297), which tells it apart
 _MAYBE_ZERO: Final = "^[^1-9]*(?:e|$)"  # what has another digit than 0, but for its exponent, is not
 _ASCII_SPACE: Final = " \t\n\x0b\x0c\r\x1c\x1d\x1e\x1f"  # what `str.strip` takes away
 _SPACE: Final = "[\\s\x0b\x1c-\x1f\x85\u1680\u2028\u2029]+"  # what `str.split` cuts at, for Arrow
-UINT32, UINT64 = pa.uint32(), pa.uint64()
+UINT32: Final = pa.uint32()
 _BITS: Final = {name: DataClass(kind.data_class).bit for name, kind in KINDS.items()}
 
 Refused = tuple[tuple[str, str], ...]  # kind and reason
-
-
-class Place(NamedTuple):
-    """An identifier of each cell of a column, or null; the last line is of a cell that is not there."""
-
-    kinds: pa.DictionaryArray
-    values: pa.Array  # shrouded
-    bits: pa.Array  # of the identifier's own class
-
-    def tags(self, kinds: frozenset[str]) -> tuple[pa.Array, pa.Array]:
-        """Return both halves of the tag of each value of these kinds, as numbers; 0 of the others."""
-        chosen = pc.is_in(self.kinds, pa.array(sorted(kinds)))
-        high, low = (pc.binary_slice(self.values, at, at + _HALF).cast(pa.binary(_HALF)) for at in (0, _HALF))
-        return _numbers(high, chosen), _numbers(low, chosen)
+Positions = npt.NDArray[np.intp]
+Marks = npt.NDArray[np.uint64]  # two numbers each: the halves of 128 pseudorandom bits
 
 
 class Findings(NamedTuple):
-    """What stands in the cells of a column; the last line is of a cell that is not there.
+    """What stands in the cells of a column; the last of them is one that is not there.
 
-    A cell of several identifiers has one in each of the first places. `refused` has (kind, reason) of what is none, by
-    line, for the lines that have such.
+    `kinds`, `values` and `bits` are of the identifiers, one after the other; `bounds` tells where those of each cell
+    begin, and where the last ones end. `refused` has (kind, reason) of what is none, by the cells that have such.
     """
 
-    places: Sequence[Place]
+    bounds: Positions
+    kinds: pa.DictionaryArray
+    values: pa.Array  # shrouded
+    bits: pa.Array  # of the identifier's own class
     mask: pa.Array  # of the classes of all that stands in the cell
     refused: Mapping[int, Refused]
+
+    def marks(self, kinds: frozenset[str]) -> Marks:
+        """Return for each cell a mark of its identifiers of these kinds: the sum of their pseudorandom tags."""
+        octets = pc.binary_slice(self.values, 0, TAG_LENGTH).cast(pa.binary(TAG_LENGTH)).buffers()[1]
+        tags = np.frombuffer(octets, np.uint64, 2 * len(self.values)).reshape(-1, 2)
+        chosen = pc.is_in(self.kinds, pa.array(sorted(kinds))).to_numpy(zero_copy_only=False)
+        sums = np.concatenate((np.zeros((1, 2), np.uint64), np.cumsum(tags * chosen[:, None], axis=0, dtype=np.uint64)))
+        return np.diff(sums[self.bounds], axis=0)
+
+    def within(self, cells: Positions) -> tuple[Positions, Positions]:
+        """Return of each identifier within these cells which of them holds it, and its own place here."""
+        counts = np.diff(self.bounds)[cells]
+        holders = np.repeat(np.arange(len(cells)), counts)
+        return holders, np.arange(len(holders)) + (self.bounds[cells] - np.cumsum(counts) + counts)[holders]
 
 
 def find(run_key: bytes, cell: Cell, texts: pa.Array) -> Findings:
@@ -71,17 +77,23 @@ def find(run_key: bytes, cell: Cell, texts: pa.Array) -> Findings:
         _judge(cell.kinds, cell.values(text) if many else (text,))
         for text, many in zip(texts.filter(left).to_pylist(), several.filter(left).to_pylist(), strict=True)
     ]
-    lines = pc.indices_nonzero(left).to_pylist()
     mask = pc.replace_with_mask(mask, left, pa.array([mask for _, mask, _ in judged], UINT32))
-    places = []
-    for at in range(max((len(values) for values, _, _ in judged), default=0) or 1):
-        held = [values[at] if len(values) > at else (0, None) for values, _, _ in judged]
-        which = pc.replace_with_mask(which, left, pa.array([index for index, _ in held], pa.int8()))
-        form = pc.replace_with_mask(form, left, pa.array([text for _, text in held], pa.string()))
-        kinds = pa.DictionaryArray.from_arrays(which, list(cell.kinds))
-        places.append(Place(kinds, _shrouded(run_key, cell.kinds, which, form), bits.take(which)))
-        form = pa.nulls(len(texts), pa.string())  # the others have one at most
-    return Findings(places, mask, {line: wrong for line, (_, _, wrong) in zip(lines, judged, strict=True) if wrong})
+    lines = np.flatnonzero(left)
+    held = np.concatenate((np.flatnonzero(form.is_valid()), np.repeat(lines, [len(values) for values, _, _ in judged])))
+    order = pa.array(np.argsort(held, kind="stable"))
+    more = [value for values, _, _ in judged for value in values]
+    which = pa.concat_arrays([which.filter(form.is_valid()), pa.array([index for index, _ in more], pa.int8())]).take(
+        order
+    )
+    form = pa.concat_arrays([form.drop_null(), pa.array([text for _, text in more], pa.string())]).take(order)
+    return Findings(
+        np.concatenate(([0], np.cumsum(np.bincount(held, minlength=len(texts))))),
+        pa.DictionaryArray.from_arrays(which, list(cell.kinds)),
+        _shrouded(run_key, cell.kinds, which.to_numpy(), form.cast(pa.binary())),
+        bits.take(which),
+        mask,
+        {line: wrong for line, (_, _, wrong) in zip(lines.tolist(), judged, strict=True) if wrong},
+    )
 
 
 def _judge(kinds: Sequence[str], pieces: Iterable[str]) -> tuple[list[tuple[int, str]], int, Refused]:
@@ -106,24 +118,17 @@ def _judge(kinds: Sequence[str], pieces: Iterable[str]) -> tuple[list[tuple[int,
     return values, mask, tuple(wrong)
 
 
-def _shrouded(run_key: bytes, kinds: Sequence[str], which: pa.Array, form: pa.Array) -> pa.Array:
+def _shrouded(run_key: bytes, kinds: Sequence[str], which: npt.NDArray[np.int8], form: pa.Array) -> pa.Array:
     """Return canonical forms shrouded, each as of its kind."""
-    shrouded = pa.nulls(len(form), pa.binary())
-    for index, kind in enumerate(kinds):
-        of_kind = pc.and_(form.is_valid(), pc.equal(which, index))
-        sealed = siv_of(run_key, kind).encrypt(form.filter(of_kind).cast(pa.binary()))
-        shrouded = pc.replace_with_mask(shrouded, of_kind, sealed)
-    return shrouded
+    places = [np.flatnonzero(which == index) for index in range(len(kinds))]
+    parts = [siv_of(run_key, kind).encrypt(form.take(pa.array(at))) for kind, at in zip(kinds, places, strict=True)]
+    return placed(parts, places)
 
 
 @lru_cache(maxsize=64)
 def siv_of(run_key: bytes, kind: str) -> Siv:
     """Return what shrouds identifiers of a kind, and unshrouds them."""
     return Siv(run_key, kind.encode())
-
-
-def _numbers(octets: pa.Array, chosen: pa.Array) -> pa.Array:
-    return pc.if_else(chosen, pc.fill_null(octets.view(UINT64), 0), pa.scalar(0, UINT64))
 
 
 def joined(columns: Sequence[pa.Array], cell: Cell) -> pa.Array:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from breachcheck.ingest.cells import Refused
+from breachcheck.ingest.cells import Marks, Refused
 
 SLOT: Final = 24  # octets
 MAX_SLOTS: Final = 1 << 23
@@ -16,7 +16,6 @@ _SLOTS: Final = 1 << 14  # at first
 _FILLED: Final = 0.75  # of the slots, at most
 MAX_REMEMBERED: Final = int(MAX_SLOTS * _FILLED)  # rows
 
-Marks = npt.NDArray[np.uint64]  # two numbers a row: the halves of 128 pseudorandom bits
 Numbers = npt.NDArray[np.uint32]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from itertools import repeat
@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass, Flag
-from breachcheck.ingest.cells import UINT32, UINT64, Refused, absent_in, find, joined, siv_of
+from breachcheck.ingest.cells import UINT32, Findings, Marks, Positions, Refused, absent_in, find, joined, siv_of
 from breachcheck.ingest.counts import Counts
-from breachcheck.ingest.memory import Marks, Memory, News, Numbers, Outcome
+from breachcheck.ingest.memory import Memory, News, Numbers, Outcome
 from breachcheck.ingest.plan import Cell, Plan
 from breachcheck.ingest.siv import Siv
 from breachcheck.ingest.sources.chunk import Chunk
@@ -196,48 +196,41 @@ class Shroud:
         self, plan: Plan, cells: Sequence[tuple[Cell, pa.Array]], mask: pa.Array, counts: Counts
     ) -> tuple[pa.RecordBatch, _Outcomes]:
         """Return the lines of rows that were not seen before, and what came of each row."""
-        high = low = pa.repeat(pa.scalar(0, UINT64), len(mask))
-        found = pa.repeat(pa.scalar(False), len(mask))
+        marks = np.zeros((len(mask), 2), np.uint64)
+        found = np.zeros(len(mask), bool)
         columns = []
         for cell, text in cells:
             coded = text.dictionary_encode()
             findings = find(self.run_key, cell, coded.dictionary)
-            codes = pc.fill_null(coded.indices, len(coded.dictionary))
+            codes = pc.fill_null(coded.indices, len(coded.dictionary)).to_numpy().astype(np.intp)
             columns.append((cell, codes, findings))
             bits = findings.mask
             if cell.employer:
                 bits = pc.if_else(pc.not_equal(bits, 0), pa.scalar(DataClass.EMPLOYERS.bit, UINT32), bits)
-            mask = pc.bit_wise_or(mask, bits.take(codes))
-            found = pc.or_(found, findings.places[0].values.is_valid().take(codes))
+            mask = pc.bit_wise_or(mask, bits.take(pa.array(codes)))
+            found |= (np.diff(findings.bounds) > 0)[codes]
             if not cell.employer and not plan.linking.isdisjoint(cell.kinds):
-                # The sum of the pseudorandom tags marks the set of them, whatever their order.
-                for place in findings.places:
-                    tags = place.tags(plan.linking)
-                    high, low = (pc.add(sums, half.take(codes)) for sums, half in zip((high, low), tags, strict=True))
+                marks += findings.marks(plan.linking)[codes]
         batches = []
         for cell, codes, findings in columns:
+            holders, places = findings.within(codes)
+            rows, chosen = pa.array(holders), pa.array(places)
             flags = int(Flag.EMPLOYER if cell.employer else Flag.NONE)  # an enum's | takes 1 us
-            for place in findings.places:
-                here = place.values.is_valid().take(codes)
-                chosen = codes.filter(here)
-                counts.kinds.update(pc.unique(place.kinds.filter(place.values.is_valid())).to_pylist())
-                batches.append(
-                    pa.RecordBatch.from_arrays(
-                        [
-                            place.kinds.take(chosen),
-                            place.values.take(chosen),
-                            high.filter(here),
-                            low.filter(here),
-                            pc.bit_wise_or(mask.filter(here), place.bits.take(chosen)),
-                            pa.repeat(pa.scalar(flags, pa.uint8()), len(chosen)),
-                        ],
-                        schema=_SHROUDED,
-                    )
+            batches.append(
+                pa.RecordBatch.from_arrays(
+                    [
+                        findings.kinds.take(chosen),
+                        findings.values.take(chosen),
+                        *(pa.array(half[holders]) for half in marks.T),
+                        pc.bit_wise_or(mask.take(rows), findings.bits.take(chosen)),
+                        pa.repeat(pa.scalar(flags, pa.uint8()), len(chosen)),
+                    ],
+                    schema=_SHROUDED,
                 )
-        counts.fields |= reduce(int.__or__, pc.unique(mask.filter(found)).to_pylist(), 0)
-        for batch in batches:
-            counts.fields |= reduce(int.__or__, pc.unique(batch["fields"]).to_pylist(), 0)
-        return _one_batch(batches), _outcomes(found, [(codes, findings.refused) for _, codes, findings in columns])
+            )
+            counts.kinds.update(pc.unique(findings.kinds).to_pylist())
+            counts.fields |= reduce(int.__or__, pc.unique(batches[-1]["fields"]).to_pylist(), 0)
+        return _one_batch(batches), _outcomes(found, [(codes, findings) for _, codes, findings in columns])
 
 
 def _repeated_header(columns: Sequence[pa.Array], names: Sequence[str]) -> pa.Array | None:
@@ -257,15 +250,19 @@ class _Outcomes(NamedTuple):
     numbers: Numbers
 
 
-def _outcomes(found: pa.Array, refused: Sequence[tuple[pa.Array, Mapping[int, Refused]]]) -> _Outcomes:
-    """Return what came of each row, from what was refused in each column, by the code of the cell."""
-    none: tuple[Refused, ...] = ((),) * len(refused)
+def _outcomes(found: npt.NDArray[np.bool_], columns: Sequence[tuple[Positions, Findings]]) -> _Outcomes:
+    """Return what came of each row, in which something was found or not, from its cells in each column."""
+    none: tuple[Refused, ...] = ((),) * len(columns)
     known = {Outcome(False, none): 0, Outcome(True, none): 1}
-    numbers = found.cast(pa.uint8()).to_numpy(zero_copy_only=False).astype(np.uint32)
-    faulty = [pc.is_in(codes, pa.array(sorted(wrong), codes.type)) for codes, wrong in refused]
-    rows = pc.indices_nonzero(reduce(pc.or_, faulty)) if faulty else pa.array([], UINT64)
-    cells = [map(wrong.get, codes.take(rows).to_pylist(), repeat(())) for codes, wrong in refused]
-    for row, *told in zip(rows.to_pylist(), *cells, strict=True):
+    numbers = found.astype(np.uint32)
+    faulty = np.zeros(len(found), bool)
+    for codes, findings in columns:
+        wrong = np.zeros(len(findings.bounds), bool)
+        wrong[list(findings.refused)] = True
+        faulty |= wrong[codes]
+    rows = np.flatnonzero(faulty)
+    refused = [map(findings.refused.get, codes[rows].tolist(), repeat(())) for codes, findings in columns]
+    for row, *told in zip(rows.tolist(), *refused, strict=True):
         numbers[row] = known.setdefault(Outcome(bool(numbers[row]), tuple(told)), len(known))
     return _Outcomes(tuple(known), numbers)
 

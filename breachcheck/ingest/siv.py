@@ -6,7 +6,7 @@ for all texts of one length in blocks; around it stands what the RFC puts there,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -64,7 +64,7 @@ class Siv:
             tags = self._tags(group)
             octets = np.concatenate((tags, group.texts ^ self._keystream(tags, group.texts.shape[1])), axis=1)
             sealed.append((group, octets))
-        return _column(sealed, len(texts))
+        return _column(sealed)
 
     def decrypt(self, sealed: pa.Array) -> pa.Array:
         """Return the text in each.
@@ -85,7 +85,7 @@ class Siv:
             if not np.array_equal(self._tags(opened), chosen):
                 raise InvalidTag
             texts.append((opened, plain))
-        return _column(texts, len(sealed))
+        return _column(texts)
 
     def _aes(self, blocks: bytes) -> bytes:
         return self._s2v.update(blocks)
@@ -177,21 +177,25 @@ def _kept(width: int) -> Octets:
     return np.where(table, 0xFF, 0).astype(np.uint8)
 
 
-def _column(groups: Sequence[tuple[_Group, Octets]], count: int) -> pa.Array:
+def _column(groups: Iterable[tuple[_Group, Octets]]) -> pa.Array:
     """Return the texts of all groups in their order: each without what is behind its end."""
-    parts, places = [pa.array([], pa.binary())], [np.empty(0, np.intp)]
+    parts, places = [], []
     for group, octets in groups:
         width = octets.shape[1]
         lengths = group.tails + (width - _BLOCK)
         offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
         held = octets[np.arange(width) < lengths[:, None]]
-        parts.append(
-            pa.Array.from_buffers(pa.binary(), len(lengths), [None, pa.py_buffer(offsets), pa.py_buffer(held)])
-        )
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(held)]
+        parts.append(pa.Array.from_buffers(pa.binary(), len(lengths), buffers))
         places.append(group.places)
-    order = np.empty(count, np.intp)
-    order[np.concatenate(places)] = np.arange(count)
-    return pa.concat_arrays(parts).take(pa.array(order))
+    return placed(parts, places)
+
+
+def placed(parts: Sequence[pa.Array], places: Sequence[npt.NDArray[np.intp]]) -> pa.Array:
+    """Return the texts of all parts, each at its place."""
+    order = np.empty(sum(map(len, places)), np.intp)
+    order[np.concatenate([np.empty(0, np.intp), *places])] = np.arange(len(order))
+    return pa.concat_arrays([pa.array([], pa.binary()), *parts]).take(pa.array(order))
 
 
 def _double(block: bytes) -> bytes:
