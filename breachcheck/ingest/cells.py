@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
-from breachcheck.ingest.forms import forms
+from breachcheck.ingest.forms import Octets, forms, parts
 from breachcheck.ingest.plan import LETTERS, SEVERAL, UNSEEN, ZERO, Cell
 from breachcheck.ingest.siv import TAG_LENGTH, Siv, placed
 from breachcheck.protocol.identifier import KINDS
 
+_ASCII: Final = 128
 _MAYBE_ZERO: Final = "^[^1-9]*(?:e|$)"  # what has another digit than 0, but for its exponent, is not
 _ASCII_SPACE: Final = " \t\n\x0b\x0c\r\x1c\x1d\x1e\x1f"  # what `str.strip` takes away
 _SPACE: Final = "[\\s\x0b\x1c-\x1f\x85\u1680\u2028\u2029]+"  # what `str.split` cuts at, for Arrow
@@ -143,23 +144,41 @@ def joined(columns: Sequence[pa.Array], cell: Cell) -> pa.Array:
 def absent_in(text: pa.Array, cell: Cell) -> pa.Array:
     """Return which texts are nothing, by the words of the mapping."""
     text = pc.fill_null(text, "")
-    octets = _octets(text)
-    plain = pc.ascii_lower(pc.ascii_trim(text, _ASCII_SPACE))
-    unseen = b"\0" in octets
-    if octets.isascii() and not unseen:
-        absent = _is_nothing(plain, cell)
-    else:
+    offsets, octets = parts(text)
+    maybe = pa.array(_may_be_nothing(offsets, octets, cell))  # few
+    words = pc.ascii_lower(pc.ascii_trim(text.filter(maybe), _ASCII_SPACE))
+    absent = pc.replace_with_mask(pa.repeat(pa.scalar(False), len(text)), maybe, _is_nothing(words, cell))
+    unseen = not octets.all()
+    if unseen or octets.max(initial=0) >= _ASCII:
         strange = pc.invert(pc.string_is_ascii(text))
         if unseen:
             strange = pc.or_(strange, pc.match_substring(text, "\0"))
         coded = text.filter(strange).dictionary_encode()  # few, and most months say the same of a person
         nothing = _is_nothing(folded_in(coded.dictionary), cell)
-        absent = pc.replace_with_mask(_is_nothing(plain, cell), strange, nothing.take(coded.indices))
-    if SEVERAL.encode() in octets:
+        absent = pc.replace_with_mask(absent, strange, nothing.take(coded.indices))
+    if (octets == ord(SEVERAL)).any():
         several = pc.match_substring(text, SEVERAL)
         alone = [not any(cell.values(one)) for one in text.filter(several).to_pylist()]
         absent = pc.replace_with_mask(absent, several, pa.array(alone, pa.bool_()))
     return absent
+
+
+def _may_be_nothing(offsets: npt.NDArray[np.int32], octets: Octets, cell: Cell) -> npt.NDArray[np.bool_]:
+    """Return which texts, if they are ASCII, may be nothing: by the octet with which each begins."""
+    maybe: npt.NDArray[np.bool_] = np.diff(offsets) == 0
+    if len(octets):
+        maybe |= _firsts(cell)[octets[np.minimum(offsets[:-1], len(octets) - 1)]]
+    return maybe
+
+
+@lru_cache(maxsize=256)
+def _firsts(cell: Cell) -> npt.NDArray[np.bool_]:
+    """Return with which octets a text may begin that says nothing."""
+    words = filter(None, (*cell.absent, *_ASCII_SPACE))
+    first = {ord(case(word)[0]) for word in words for case in (str.lower, str.upper)}
+    if cell.zero_is_absent:
+        first |= {*range(_ASCII)} - {*b"123456789"}
+    return np.isin(np.arange(256), [*first])
 
 
 def _is_nothing(words: pa.Array, cell: Cell) -> pa.Array:
@@ -181,9 +200,3 @@ def folded_in(text: pa.Array) -> pa.Array:
     for letter, one in LETTERS:
         words = pc.replace_substring(words, letter, one)
     return words
-
-
-def _octets(text: pa.Array) -> bytes:
-    """Return the octets of a column: what is not in them is in no text."""
-    _, _, octets = text.buffers()
-    return octets.to_pybytes() if octets else b""

@@ -59,7 +59,7 @@ class _Rules:
         return pc.replace_with_mask(pa.nulls(len(texts), pa.string()), plain, found)
 
     def _forms(self, texts: pa.Array) -> pa.Array:
-        offsets, octets = _parts(pc.ascii_trim(texts, self._spaces))
+        offsets, octets = parts(pc.ascii_trim(texts, self._spaces))
         octets = self._fold[octets]
         compact = _without(self._dropped, offsets, octets)
         lengths = pc.binary_length(compact)
@@ -87,7 +87,7 @@ def _table(codes: Iterable[int]) -> npt.NDArray[np.bool_]:
     return table
 
 
-def _parts(texts: pa.Array) -> tuple[npt.NDArray[np.int32], Octets]:
+def parts(texts: pa.Array) -> tuple[npt.NDArray[np.int32], Octets]:
     """Return where each text begins, and where the last one ends, in the octets of all."""
     _, places, octets = texts.buffers()
     offsets = np.frombuffer(places, np.int32, len(texts) + 1, texts.offset * 4)

@@ -135,9 +135,11 @@ class Shroud:
             if cell.kinds:
                 identifying.append((cell, text))
             else:
-                bit = DataClass.EMPLOYERS.bit if cell.employer else cell.mask
-                bits = pc.if_else(absent_in(text, cell), pa.scalar(0, UINT32), pa.scalar(bit, UINT32))
-                mask = pc.bit_wise_or(mask, bits)
+                bit = pa.scalar(DataClass.EMPLOYERS.bit if cell.employer else cell.mask, UINT32)
+                without = pc.equal(pc.bit_wise_and(mask, bit), 0)  # few, where another column told
+                absent = absent_in(text.filter(without), cell)
+                bits = pc.if_else(absent, pa.scalar(0, UINT32), bit)
+                mask = pc.replace_with_mask(mask, without, pc.bit_wise_or(mask.filter(without), bits))
         # Rows seen before have only to be counted.
         memory = _memory(self.attempt)
         marks = self._marks(plan, mask, [text for _, text in identifying])
