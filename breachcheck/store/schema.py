@@ -58,7 +58,9 @@ CREATE TABLE evaluated (position UBIGINT NOT NULL, output BLOB NOT NULL USING CO
 _LOCKED: Final = "IO Error: Could not set lock on file "  # as DuckDB says it; a damaged one has a bad "block"
 
 
-def connect(path: Path, *, read_only: bool = False, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
+def connect(
+    path: Path, *, read_only: bool = False, memory: str = "512MB", spill: Path | None = None
+) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB file, or create it where `read_only` is not set.
 
     No extension is loaded and no other file read or written; memory is bounded, and spills to `spill` where given.
@@ -73,7 +75,7 @@ def connect(path: Path, *, read_only: bool = False, spill: Path | None = None) -
             config={
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
-                "memory_limit": "512MB",
+                "memory_limit": memory,
                 "temp_directory": str(spill) if spill else "",
                 "preserve_insertion_order": "false" if spill else "true",
             },

@@ -13,6 +13,8 @@ from breachcheck.store import schema
 
 _ROWS = pa.schema([("kind", pa.uint32()), ("number", pa.uint32()), ("digest", pa.binary()), ("entries", pa.binary())])
 
+_MEMORY = "192MB"  # rows are appended and left alone
+
 
 class Writer:
     """Writes `release.duckdb`: buckets as they come, the manifest's numbers at the end.
@@ -22,7 +24,7 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._database: duckdb.DuckDBPyConnection = schema.connect(path)
+        self._database: duckdb.DuckDBPyConnection = schema.connect(path, memory=_MEMORY)
         with schema.blaming(path):
             self._database.execute(schema.RELEASE)
 
