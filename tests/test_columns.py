@@ -20,7 +20,7 @@ from breachcheck.errors import InputError
 from breachcheck.ingest import memory as memory_room
 from breachcheck.ingest.forms import forms
 from breachcheck.ingest.memory import Memory, News, Outcome
-from breachcheck.ingest.siv import KEY_LENGTH, TAG_LENGTH, Siv
+from breachcheck.ingest.siv import KEY_LENGTH, MAX_TOGETHER, TAG_LENGTH, Siv
 from breachcheck.ingest.sources.text import to_utf8
 from breachcheck.protocol.identifier import KINDS
 
@@ -32,7 +32,8 @@ _SPELLINGS: Final = [
 
 # --- AES-SIV ----------------------------------------------------------------------------------------------------------
 
-_TEXTS = st.lists(st.binary(min_size=1, max_size=70) | st.sampled_from([bytes(15), bytes(16), bytes(17), bytes(32)]))
+_LENGTHS: Final = (15, 16, 17, 32, MAX_TOGETHER, MAX_TOGETHER + 1, 5000)
+_TEXTS = st.lists(st.binary(min_size=1, max_size=70) | st.sampled_from([bytes(length) for length in _LENGTHS]))
 
 
 @given(key=st.binary(min_size=KEY_LENGTH, max_size=KEY_LENGTH), associated=st.binary(max_size=40), texts=_TEXTS)

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 
 from breachcheck.errors import InputError
 from breachcheck.exposure import DataClass
-from breachcheck.ingest.forms import Octets, forms, parts
+from breachcheck.ingest.forms import forms
+from breachcheck.ingest.octets import Octets, Offsets, parts
 from breachcheck.ingest.plan import LETTERS, SEVERAL, UNSEEN, ZERO, Cell
 from breachcheck.ingest.siv import TAG_LENGTH, Siv, placed
 from breachcheck.protocol.identifier import KINDS
@@ -163,7 +164,7 @@ def absent_in(text: pa.Array, cell: Cell) -> pa.Array:
     return absent
 
 
-def _may_be_nothing(offsets: npt.NDArray[np.int32], octets: Octets, cell: Cell) -> npt.NDArray[np.bool_]:
+def _may_be_nothing(offsets: Offsets, octets: Octets, cell: Cell) -> npt.NDArray[np.bool_]:
     """Return which texts, if they are ASCII, may be nothing: by the octet with which each begins."""
     maybe: npt.NDArray[np.bool_] = np.diff(offsets) == 0
     if len(octets):

@@ -16,12 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from breachcheck.ingest.octets import Octets, Offsets, parts
 from breachcheck.protocol.identifier import KINDS, Kind
 
 _ASCII: Final = 128
 _GROUP: Final = re.compile("[(](?![?])")
-
-Octets = npt.NDArray[np.uint8]
 
 
 def forms(kind: str, texts: pa.Array) -> pa.Array:
@@ -87,14 +86,7 @@ def _table(codes: Iterable[int]) -> npt.NDArray[np.bool_]:
     return table
 
 
-def parts(texts: pa.Array) -> tuple[npt.NDArray[np.int32], Octets]:
-    """Return where each text begins, and where the last one ends, in the octets of all."""
-    _, places, octets = texts.buffers()
-    offsets = np.frombuffer(places, np.int32, len(texts) + 1, texts.offset * 4)
-    return offsets - offsets[0], np.frombuffer(octets or b"", np.uint8)[offsets[0] : offsets[-1]]
-
-
-def _without(table: npt.NDArray[np.bool_], offsets: npt.NDArray[np.int32], octets: Octets) -> pa.Array:
+def _without(table: npt.NDArray[np.bool_], offsets: Offsets, octets: Octets) -> pa.Array:
     """Return the texts without the octets that are in the table."""
     kept = ~table[octets]
     if not kept.all():

@@ -1,12 +1,13 @@
 """AES-SIV (RFC 5297) of a column at once: octet for octet what `cryptography`'s `AESSIV` makes of each text alone.
 
 That takes a microsecond a text, of which AES is a fiftieth. Here AES, of `cryptography` too, is called a few times
-for all texts of one length in blocks; around it stands what the RFC puts there, done with arrays.
+for all texts of one length in blocks; around it stands what the RFC puts there, done with arrays. A text of more than
+`MAX_TOGETHER` octets is left to `AESSIV`: there it takes no time that matters, and here it would take room.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -15,12 +16,15 @@ import numpy.typing as npt
 import pyarrow as pa
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from breachcheck.ingest.octets import Octets, Offsets, parts
 
 KEY_LENGTH: Final = 64  # octets: of S2V, then of CTR
 TAG_LENGTH: Final = 16  # octets: the synthetic IV, with which a sealed text begins
+MAX_TOGETHER: Final = 1024  # octets
 _BLOCK: Final = 16
 
-Octets = npt.NDArray[np.uint8]
 # The counter's two bits that RFC 5297, section 2.5, clears.
 _COUNTER: Final = np.array([0xFFFFFFFFFFFFFFFF, 0x7FFFFFFF7FFFFFFF], np.uint64)
 
@@ -41,6 +45,7 @@ class Siv:
     def __init__(self, key: bytes, associated: bytes) -> None:
         if len(key) != KEY_LENGTH:
             raise ValueError("AES-SIV takes a key of 64 octets")
+        self._alone, self._associated = AESSIV(key), [associated]
         self._s2v, self._ctr = (
             Cipher(algorithms.AES256(half), modes.ECB()).encryptor()  # noqa: S305  # the bare block cipher
             for half in (key[: KEY_LENGTH // 2], key[KEY_LENGTH // 2 :])
@@ -55,16 +60,23 @@ class Siv:
         tags = np.empty((len(texts), TAG_LENGTH), np.uint8)
         for group in _groups(texts):
             tags[group.places] = self._tags(group)
+        for place in _long(texts):
+            sealed = self._alone.encrypt(texts[place].as_py(), self._associated)
+            tags[place] = np.frombuffer(sealed, np.uint8, TAG_LENGTH)
         return tags
 
     def encrypt(self, texts: pa.Array) -> pa.Array:
         """Return each text sealed: 16 octets more."""
-        sealed = []
+        columns, places = [], []
         for group in _groups(texts):
             tags = self._tags(group)
             octets = np.concatenate((tags, group.texts ^ self._keystream(tags, group.texts.shape[1])), axis=1)
-            sealed.append((group, octets))
-        return _column(sealed)
+            columns.append(_column(octets, group.tails))
+            places.append(group.places)
+        for place in _long(texts):
+            columns.append(pa.array([self._alone.encrypt(texts[place].as_py(), self._associated)]))
+            places.append(np.array([place]))
+        return placed(columns, places)
 
     def decrypt(self, sealed: pa.Array) -> pa.Array:
         """Return the text in each.
@@ -72,11 +84,13 @@ class Siv:
         Raises:
             cryptography.exceptions.InvalidTag: one was not sealed under this key with this associated data.
         """
-        texts = []
-        offsets, octets = _octets(sealed)
-        if len(sealed) and np.diff(offsets).min() < TAG_LENGTH:
+        columns, places = [], []
+        offsets, octets = parts(sealed)
+        if not len(sealed):
+            return sealed
+        if np.diff(offsets).min() < TAG_LENGTH:
             raise InvalidTag
-        tags = _window(octets, TAG_LENGTH)[offsets[:-1]].view(np.uint8).reshape(-1, TAG_LENGTH)
+        tags = _cut(octets, offsets[:-1], TAG_LENGTH)
         for group in _groups(sealed, TAG_LENGTH):
             chosen = tags[group.places]
             plain = group.texts ^ self._keystream(chosen, group.texts.shape[1])
@@ -84,8 +98,12 @@ class Siv:
             opened = group._replace(texts=plain)
             if not np.array_equal(self._tags(opened), chosen):
                 raise InvalidTag
-            texts.append((opened, plain))
-        return _column(texts)
+            columns.append(_column(plain, group.tails))
+            places.append(group.places)
+        for place in _long(sealed, TAG_LENGTH):
+            columns.append(pa.array([self._alone.decrypt(sealed[place].as_py(), self._associated)]))
+            places.append(np.array([place]))
+        return placed(columns, places)
 
     def _aes(self, blocks: bytes) -> bytes:
         return self._s2v.update(blocks)
@@ -141,33 +159,31 @@ def _encrypted(cipher: CipherContext, blocks: Octets) -> Octets:
     return np.frombuffer(cipher.update(np.ascontiguousarray(blocks).data), np.uint8).reshape(blocks.shape)
 
 
-def _octets(column: pa.Array) -> tuple[npt.NDArray[np.int32], Octets]:
-    """Return where each text begins, and where the last one ends, in the octets of all."""
-    _, offsets, octets = column.buffers()
-    places = np.frombuffer(offsets, np.int32, len(column) + 1, column.offset * 4)
-    return places, np.frombuffer(octets or b"", np.uint8)
-
-
 def _groups(column: pa.Array, skip: int = 0) -> Iterator[_Group]:
-    """Yield the texts, without the first `skip` octets of each, by their lengths in blocks."""
-    if not len(column):
-        return
-    offsets, octets = _octets(column)
+    """Yield the texts that are not long, without the first `skip` octets of each, by their lengths in blocks."""
+    offsets, octets = parts(column)
+    padded = np.concatenate((octets, np.zeros(MAX_TOGETHER, np.uint8)))
     starts, lengths = offsets[:-1] + skip, np.diff(offsets) - skip
     blocks = np.maximum(1, -(-lengths // _BLOCK))
-    for count in np.unique(blocks).tolist():
+    for count in np.unique(blocks[lengths <= MAX_TOGETHER]).tolist():
         places = np.flatnonzero(blocks == count)
         width = count * _BLOCK
         tails = lengths[places] - (width - _BLOCK)
-        texts = _window(octets, width)[starts[places]].view(np.uint8).reshape(-1, width)
+        texts = _cut(padded, starts[places], width)
         texts &= _kept(width)[tails]
         yield _Group(places, texts, tails)
 
 
-def _window(octets: Octets, width: int) -> np.ndarray[tuple[int], np.dtype[np.void]]:
-    """Return, for each place, the octets from there on: `width` of them, with 0 behind the last."""
-    padded = np.concatenate((octets, np.zeros(width, np.uint8)))
-    return np.ndarray((len(octets) + 1,), np.dtype((np.void, width)), padded, strides=(1,))
+def _long(column: pa.Array, skip: int = 0) -> list[int]:
+    offsets, _ = parts(column)
+    places: list[int] = np.flatnonzero(np.diff(offsets) - skip > MAX_TOGETHER).tolist()
+    return places
+
+
+def _cut(octets: Octets, starts: Offsets, width: int) -> Octets:
+    """Return lines of so many octets, which begin at these places."""
+    everywhere = np.ndarray((len(octets) - width + 1,), np.dtype((np.void, width)), octets, strides=(1,))
+    return everywhere[starts].view(np.uint8).reshape(-1, width)
 
 
 @cache
@@ -177,18 +193,13 @@ def _kept(width: int) -> Octets:
     return np.where(table, 0xFF, 0).astype(np.uint8)
 
 
-def _column(groups: Iterable[tuple[_Group, Octets]]) -> pa.Array:
-    """Return the texts of all groups in their order: each without what is behind its end."""
-    parts, places = [], []
-    for group, octets in groups:
-        width = octets.shape[1]
-        lengths = group.tails + (width - _BLOCK)
-        offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
-        held = octets[np.arange(width) < lengths[:, None]]
-        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(held)]
-        parts.append(pa.Array.from_buffers(pa.binary(), len(lengths), buffers))
-        places.append(group.places)
-    return placed(parts, places)
+def _column(octets: Octets, tails: npt.NDArray[np.intp]) -> pa.Array:
+    """Return lines of octets as texts: each without what is behind its end."""
+    width = octets.shape[1]
+    lengths = tails + (width - _BLOCK)
+    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
+    held = octets[np.arange(width) < lengths[:, None]]
+    return pa.Array.from_buffers(pa.binary(), len(lengths), [None, pa.py_buffer(offsets), pa.py_buffer(held)])
 
 
 def placed(parts: Sequence[pa.Array], places: Sequence[npt.NDArray[np.intp]]) -> pa.Array:
