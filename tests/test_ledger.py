@@ -204,7 +204,10 @@ def _left_by_a_killed_run(root: Path) -> tuple[Path, bytes]:
 def test_nor_are_those_of_a_run_that_was_killed(tmp_path: Path) -> None:
     left, run_key = _left_by_a_killed_run(tmp_path)
     with duckdb.connect(left, read_only=True) as database:
-        rows = database.execute("SELECT kind, row_high, row_low, value FROM standing ORDER BY rowid").fetchall()
+        rows = database.execute(
+            "SELECT kind, row_high, row_low, value FROM standing JOIN merged USING (tag_high, tag_low) "
+            "ORDER BY standing.rowid"
+        ).fetchall()
         merged = database.execute("SELECT value FROM merged WHERE kind = 'social_security' ORDER BY rowid").fetchall()
     values = [value for (value,) in merged]
     numbers = [int(identifier.canonical) for identifier in unshroud(run_key, "social_security", values)]

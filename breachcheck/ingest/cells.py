@@ -46,13 +46,17 @@ class Findings(NamedTuple):
     mask: pa.Array  # of the classes of all that stands in the cell
     refused: Mapping[int, Refused]
 
-    def marks(self, kinds: frozenset[str]) -> Marks:
-        """Return for each cell a mark of its identifiers of these kinds: the sum of their pseudorandom tags."""
+    @property
+    def tags(self) -> Marks:
+        """The tags of the values: pseudorandom, and each of one identifier alone."""
         octets = pc.binary_slice(self.values, 0, TAG_LENGTH).cast(pa.binary(TAG_LENGTH)).buffers()[1]
-        tags = np.frombuffer(octets, np.uint64, 2 * len(self.values)).reshape(-1, 2)
+        return np.frombuffer(octets, np.uint64, 2 * len(self.values)).reshape(-1, 2)
+
+    def marks(self, kinds: frozenset[str]) -> Marks:
+        """Return for each cell a mark of its identifiers of these kinds: the sum of their tags."""
         chosen = pc.is_in(self.kinds, pa.array(sorted(kinds))).to_numpy(zero_copy_only=False)
-        sums = np.concatenate((np.zeros((1, 2), np.uint64), np.cumsum(tags * chosen[:, None], axis=0, dtype=np.uint64)))
-        return np.diff(sums[self.bounds], axis=0)
+        sums = np.cumsum(self.tags * chosen[:, None], axis=0, dtype=np.uint64)
+        return np.diff(np.concatenate((np.zeros((1, 2), np.uint64), sums))[self.bounds], axis=0)
 
     def within(self, cells: Positions) -> tuple[Positions, Positions]:
         """Return of each identifier within these cells which of them holds it, and its own place here."""

@@ -35,6 +35,8 @@ _SHROUDED: Final = pa.schema(
     [
         ("kind", pa.dictionary(pa.int8(), pa.string())),
         ("value", pa.binary()),
+        ("tag_high", pa.uint64()),
+        ("tag_low", pa.uint64()),
         ("row_high", pa.uint64()),
         ("row_low", pa.uint64()),
         ("fields", pa.uint32()),
@@ -56,9 +58,9 @@ class Numbered(NamedTuple):
 class Shrouded:
     """What a chunk came to.
 
-    `batch` has a line for each identifier in each row that says something new: kind, shrouded value, the 128-bit mark
-    of the row's linking identifiers (0 where it has none), field mask and flags. `rejected` are number and reason
-    of rows. `news` are of those that it was the first to tell; none, if they are too many to be passed on.
+    `batch` has a line for each identifier in each row that says something new: kind, shrouded value, its 128-bit tag,
+    the 128-bit mark of the row's linking identifiers (0 where it has none), field mask and flags. `rejected` are number
+    and reason of rows. `news` are of those that it was the first to tell; none, if they are too many to be passed on.
     """
 
     batch: pa.RecordBatch
@@ -223,6 +225,7 @@ class Shroud:
                     [
                         findings.kinds.take(chosen),
                         findings.values.take(chosen),
+                        *(pa.array(half[places]) for half in findings.tags.T),
                         *(pa.array(half[holders]) for half in marks.T),
                         pc.bit_wise_or(mask.take(rows), findings.bits.take(chosen)),
                         pa.repeat(pa.scalar(flags, pa.uint8()), len(chosen)),

@@ -99,21 +99,27 @@ class Run:
         with schema.Transaction(self._database):
             # Not in the order of the files: whoever knows that a file is sorted could name its values by their place.
             # Nor in that of the rows in which one value stands: by their marks it names all else that stands in them.
-            self._insert("run.shrouded", shrouded, order="hash(value), row_high, row_low")
+            self._insert("run.shrouded", shrouded, order="tag_high, tag_low, row_high, row_low")
             self._insert("run.rejected", rejected)
             self._reach(_READING, state)
 
     def merge(self, dataset: Dataset) -> None:
-        """Make one line of all with the same value and row mark, and number the values; keep the result of reading."""
+        """Make one line of all with the same value and row mark, and number the values; keep the result of reading.
+
+        A value's tag, its synthetic IV in two halves, tells it apart: numbers are sooner compared than octets.
+        """
         with schema.Transaction(self._database):
             self._database.execute(
                 # Not across flags: who stands in a row as employer may stand there as the person too.
-                "INSERT INTO run.standing SELECT kind, value, row_high, row_low, bit_or(fields), flags "
+                "INSERT INTO run.standing SELECT tag_high, tag_low, row_high, row_low, bit_or(fields), flags "
                 "FROM run.shrouded GROUP BY ALL"
             )
-            self._database.execute(
-                "INSERT INTO run.merged SELECT kind, value FROM run.standing GROUP BY ALL ORDER BY kind"
-            )
+            for (kind,) in self._database.execute("SELECT DISTINCT kind FROM run.shrouded ORDER BY kind").fetchall():
+                self._database.execute(
+                    "INSERT INTO run.merged SELECT DISTINCT kind, value, tag_high, tag_low FROM run.shrouded "
+                    "WHERE kind = ?",
+                    [kind],
+                )
             self._database.execute("DROP TABLE run.shrouded")
             self._reach(_MERGED, dataset.model_dump_json())
         self._database.execute("CHECKPOINT run")
@@ -155,7 +161,7 @@ class Run:
         """Return (kind, shrouded value, field mask) at these positions."""
         return self._database.execute(
             "SELECT kind, value, bit_or(fields) FROM run.standing "
-            "SEMI JOIN (FROM run.merged WHERE list_contains(?, rowid)) USING (kind, value) GROUP BY ALL",
+            "JOIN (FROM run.merged WHERE list_contains(?, rowid)) USING (tag_high, tag_low) GROUP BY ALL",
             [list(positions)],
         ).fetchall()
 
@@ -198,7 +204,7 @@ class Run:
         erased = self.erased()
         self._database.register("erased", pa.table({"position": pa.array(erased, pa.uint64())}))
         rows = (
-            "SELECT DISTINCT row_high, row_low FROM run.standing JOIN run.merged USING (kind, value) "  # noqa: S608
+            "SELECT DISTINCT row_high, row_low FROM run.standing JOIN run.merged USING (tag_high, tag_low) "  # noqa: S608
             f"JOIN erased ON merged.rowid = position WHERE {strong}"
         )
         self._database.register("redrawn", redraw(self._database.execute(rows, linked).fetchall() if erased else ()))
@@ -212,7 +218,7 @@ class Run:
             self._database.execute(
                 f"INSERT INTO exposure SELECT ?, ?, kind, output, locator, {strong}, "  # noqa: S608
                 "coalesce(new_high, row_high) AS high, coalesce(new_low, row_low) AS low, fields, flags "
-                "FROM run.standing JOIN run.merged USING (kind, value) "
+                "FROM run.standing JOIN run.merged USING (tag_high, tag_low) "
                 "JOIN (FROM run.evaluated ANTI JOIN erased USING (position)) AS kept ON merged.rowid = kept.position "
                 "LEFT JOIN redrawn USING (row_high, row_low) ORDER BY locator, high, low",
                 [self._name, dataset.name, *linked],

@@ -13,7 +13,7 @@ import duckdb
 from breachcheck.errors import ReleaseError
 
 LEDGER_VERSION: Final = 4  # 4 has tombstones; 3 marks rows by their linking identifiers, and keeps their rules
-RUN_VERSION: Final = 3  # 3 has its tables from the start; 2 has places of files, not their names
+RUN_VERSION: Final = 3  # 3 tells values apart by their tags; 2 has places of files, not their names
 RELEASE_VERSION: Final = 3  # 3 has the count of erasures in its manifest, 2 canaries and what was withdrawn
 
 RELEASE: Final = """
@@ -45,12 +45,12 @@ RUN: Final = """
 CREATE TABLE rules (rules VARCHAR NOT NULL);
 CREATE TABLE progress (stage VARCHAR NOT NULL, state VARCHAR NOT NULL);
 CREATE TABLE shrouded (kind VARCHAR NOT NULL, value BLOB NOT NULL USING COMPRESSION uncompressed,
-                       row_high UBIGINT NOT NULL, row_low UBIGINT NOT NULL, fields UINTEGER NOT NULL,
-                       flags UTINYINT NOT NULL);
-CREATE TABLE standing (kind VARCHAR NOT NULL, value BLOB NOT NULL USING COMPRESSION uncompressed,
-                       row_high UBIGINT NOT NULL, row_low UBIGINT NOT NULL, fields UINTEGER NOT NULL,
-                       flags UTINYINT NOT NULL);
-CREATE TABLE merged (kind VARCHAR NOT NULL, value BLOB NOT NULL USING COMPRESSION uncompressed);
+                       tag_high UBIGINT NOT NULL, tag_low UBIGINT NOT NULL, row_high UBIGINT NOT NULL,
+                       row_low UBIGINT NOT NULL, fields UINTEGER NOT NULL, flags UTINYINT NOT NULL);
+CREATE TABLE standing (tag_high UBIGINT NOT NULL, tag_low UBIGINT NOT NULL, row_high UBIGINT NOT NULL,
+                       row_low UBIGINT NOT NULL, fields UINTEGER NOT NULL, flags UTINYINT NOT NULL);
+CREATE TABLE merged (kind VARCHAR NOT NULL, value BLOB NOT NULL USING COMPRESSION uncompressed,
+                     tag_high UBIGINT NOT NULL, tag_low UBIGINT NOT NULL);
 CREATE TABLE rejected (file UINTEGER NOT NULL, part VARCHAR NOT NULL, number UBIGINT NOT NULL, reason VARCHAR NOT NULL);
 CREATE TABLE evaluated (position UBIGINT NOT NULL, output BLOB NOT NULL USING COMPRESSION uncompressed,
                         locator UBIGINT NOT NULL);
