@@ -99,7 +99,7 @@ class Run:
         with schema.Transaction(self._database):
             # Not in the order of the files: whoever knows that a file is sorted could name its values by their place.
             # Nor in that of the rows in which one value stands: by their marks it names all else that stands in them.
-            self._insert("run.shrouded", shrouded, order="tag_high, tag_low, row_high, row_low")
+            self._insert("run.shrouded", shrouded, order="tag_high, row_high")
             self._insert("run.rejected", rejected)
             self._reach(_READING, state)
 
