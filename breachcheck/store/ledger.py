@@ -43,7 +43,7 @@ SEALABLE: Final = pa.schema(
     ]
 )
 _ROWS: Final = 16384  # at a time
-_MEMORY: Final = "768MB"  # people are told apart in it; what is more goes to the spill
+_MEMORY: Final = "640MB"  # people are told apart in it; what is more goes to the spill
 _TOMBSTONE: Final = "tombstone"  # the purpose of its keyed mark, and its table
 _SAID: Final = ("title", "date", "source_note", "authenticity_note")  # what is said of a dataset, not counted
 
