@@ -98,8 +98,9 @@ class Memory:
             # Of rows that find the same slot empty the last one stays: the others go on.
             self._marks[slot], self._chunks[slot], self._numbers[slot] = marks[row], chunks[row], numbers[row]
             self._rows += len(np.unique(slot))
-            further = ~_same(self._marks[slots], marks[left])
-            left, slots = left[further], self._next(slots[further])
+            here = _same(self._marks[slots], marks[left])
+            np.minimum.at(self._chunks, slots[here], chunks[left[here]])  # some were there before
+            left, slots = left[~here], self._next(slots[~here])
 
     def _grow(self) -> None:
         marks, chunks, numbers = self._marks, self._chunks, self._numbers
