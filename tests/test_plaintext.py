@@ -133,7 +133,7 @@ import duckdb
 connect = duckdb.connect
 
 def with_little(path, *, read_only, config):
-    return connect(path, read_only=read_only, config={**config, "memory_limit": "24MB", "threads": "1"})
+    return connect(path, read_only=read_only, config={**config, "memory_limit": "32MB", "threads": "1"})
 
 duckdb.connect = with_little
 from breachcheck.cli import main

@@ -47,7 +47,7 @@ _SEALS: Final = 2_000
 # Octets, as they were measured: of a line of exposure or a distinct identifier in the files of ledger and run, and in
 # memory of a process that has begun, and of a row that it knows again.
 _LINE_ON_DISK, _IDENTIFIER_ON_DISK, _ENTRY_ON_DISK = 150, 100, 60
-_PARENT, _WORKER, _DUCKDB = 200 << 20, 110 << 20, 640 << 20
+_PARENT, _WORKER, _DUCKDB = 200 << 20, 110 << 20, 512 << 20
 _LINE_IN_MEMORY, _REMEMBERED = 900, 64
 
 _Hashes = npt.NDArray[np.uint64]

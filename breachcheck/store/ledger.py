@@ -43,7 +43,6 @@ SEALABLE: Final = pa.schema(
     ]
 )
 _ROWS: Final = 16384  # at a time
-_MEMORY: Final = "640MB"  # people are told apart in it; what is more goes to the spill
 _TOMBSTONE: Final = "tombstone"  # the purpose of its keyed mark, and its table
 _SAID: Final = ("title", "date", "source_note", "authenticity_note")  # what is said of a dataset, not counted
 
@@ -93,7 +92,7 @@ class Ledger:
             except duckdb.Error as error:
                 raise schema.failed(path, error) from None
         self._spill = spill
-        self._database = schema.connect(path, memory=_MEMORY, spill=spill)
+        self._database = schema.connect(path, spill=spill)
         shutil.rmtree(spill, ignore_errors=True)  # of a run that was killed; this one makes it anew when it spills
         schema.remove(self._heir)
         try:
@@ -248,7 +247,7 @@ class Ledger:
         self._heir.rename(self.path)
         self._database.close()
         sync(self.path.parent)
-        self._database = schema.connect(self.path, memory=_MEMORY, spill=self._spill)
+        self._database = schema.connect(self.path, spill=self._spill)
         return int(held)
 
     def gather(self) -> People:

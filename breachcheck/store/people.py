@@ -122,14 +122,16 @@ _FIELDS: Final = "SELECT dataset, fields, count(*) FROM whole GROUP BY dataset, 
 # Of whom all rows are one person's nothing shows that is not the person's: their own rows need no look.
 _SEALABLE: Final = """
 CREATE OR REPLACE TEMP TABLE sealable AS
-WITH own AS (SELECT * FROM member WHERE shared OR NOT inside),
-shows AS (
+SELECT kind, output, locator, dataset, fields, 0::UTINYINT AS flags
+FROM member JOIN whole USING (person) WHERE inside AND NOT shared
+"""
+_OWN: Final = "CREATE OR REPLACE TEMP TABLE own AS SELECT * FROM member WHERE shared OR NOT inside"
+_SHOWS: Final = """
+INSERT INTO sealable
+WITH shows AS (
     SELECT kind, output, dataset, fields, flags FROM exposure SEMI JOIN own USING (kind, output)
     UNION ALL
     SELECT kind, output, dataset, fields, 0 FROM own JOIN whole USING (person) WHERE NOT shared)
-SELECT kind, output, locator, dataset, fields, 0::UTINYINT AS flags
-FROM member JOIN whole USING (person) WHERE inside AND NOT shared
-UNION ALL
 SELECT kind, output, locator, dataset, bit_or(fields) AS fields,
        (bit_or(flags) | CASE WHEN any_value(shared) THEN ? ELSE 0 END)::UTINYINT AS flags
 FROM shows JOIN own USING (kind, output) GROUP BY kind, output, locator, dataset
@@ -168,7 +170,9 @@ def gather(database: duckdb.DuckDBPyConnection) -> People:
     run(_KNOWN)
     run(_WHOLE)
     run(_MEMBER)
-    run(_SEALABLE, [int(Flag.SHARED)])
+    run(_SEALABLE)
+    run(_OWN)
+    run(_SHOWS, [int(Flag.SHARED)])
     [(people, hubs, crowds, shared)] = run(
         "SELECT (SELECT count(DISTINCT person) FROM whole), (SELECT count(*) FROM hub), (SELECT count(*) FROM crowd), "
         "(SELECT count(*) FROM member WHERE shared)"
@@ -177,7 +181,20 @@ def gather(database: duckdb.DuckDBPyConnection) -> People:
     for dataset, mask, count in run(_FIELDS).fetchall():
         fields.setdefault(dataset, {})[mask] = count
     run("DROP VIEW known")
-    for table in ("strong", "line", "edge", "hub", "label", "least", "next", "crowd", "person", "whole", "member"):
+    for table in (
+        "strong",
+        "line",
+        "edge",
+        "hub",
+        "label",
+        "least",
+        "next",
+        "crowd",
+        "person",
+        "whole",
+        "member",
+        "own",
+    ):
         run(f"DROP TABLE {table}")
     return People(people, hubs, crowds, shared, fields)
 

@@ -16,7 +16,7 @@ WANTED: Final = 40.0  # microseconds an identifier
 # What an ingest may hold, in bytes, whatever the number of rows. The parent: two DuckDB files at their memory limit,
 # the ledger and the release that is being written, and what Python and Arrow have under way. A worker: its libraries, a
 # few chunks of rows, that of one slow hash, and the rows that it knows again, while their table is being doubled.
-PARENT_BOUND: Final = (640 + 192 + 256) * 10**6
+PARENT_BOUND: Final = (512 + 192 + 256) * 10**6
 WORKER_BOUND: Final = 160 * 10**6 + SLOT * MAX_SLOTS * 3 // 2
 _STAGES: Final = {
     "start": "digests, keys, processes",
