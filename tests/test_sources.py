@@ -73,6 +73,17 @@ def read(tmp_path: Path) -> Any:
     return read
 
 
+def test_a_chunk_of_empty_lines_has_no_more_of_them_than_one_block_has(tmp_path: Path) -> None:
+    """Each is rejected, by a tuple of its own, in the worker and where the results of several wait."""
+    path = tmp_path / "leak.csv"
+    path.write_bytes(b"cin;name;salary\nAB1;x;1\n" + b"\n" * (3 * text.BLOCK))
+    found = list(chunks(path, mapping()))
+    assert max(chunk.count for chunk in found) <= text.BLOCK
+    assert sum(chunk.count for chunk in found) == 3 * text.BLOCK + 1
+    path.write_bytes(b"cin;name;salary\n" + b"AB1;x;1\n" * (text.BLOCK // 16))
+    assert len(list(chunks(path, mapping()))) == 1
+
+
 # --- Delimited text: whatever is well formed comes back ---------------------------------------------------------------
 
 

@@ -19,9 +19,9 @@ single records that are in doubt, as `marks` finds them. All of it is linear in 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from typing import Final
 
 from breachcheck.ingest.sources.marks import Marks
 from breachcheck.ingest.sources.syntax import (
@@ -33,6 +33,8 @@ from breachcheck.ingest.sources.syntax import (
     Syntax,
     UnfinishedError,
 )
+
+MANY: Final = 1 << 17  # records; each that is rejected, as an empty line is, takes 100 octets wherever its chunk is
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -52,16 +54,26 @@ class Piece:
         return f"<{self.count} records>"
 
 
-def together(pieces: Iterator[Piece], count: int) -> Iterator[Piece]:
-    """Yield so many pieces at a time as one."""
-    while some := list(islice(pieces, count)):
-        rejected: list[tuple[int, str]] = []
-        counted = 0
-        for piece in some:
-            rejected += [(counted + index, reason) for index, reason in piece.rejected]
-            counted += piece.count
-        octets = b"".join(piece.octets for piece in some)
-        yield Piece(octets, counted, tuple(rejected), any(piece.quoted for piece in some))
+def together(pieces: Iterable[Piece], count: int) -> Iterator[Piece]:
+    """Yield as one so many pieces at a time, or fewer, of which the last reached `MANY` records."""
+    some: list[Piece] = []
+    for piece in pieces:
+        some.append(piece)
+        if len(some) == count or sum(one.count for one in some) >= MANY:
+            yield _one(some)
+            some = []
+    if some:
+        yield _one(some)
+
+
+def _one(pieces: Sequence[Piece]) -> Piece:
+    rejected: list[tuple[int, str]] = []
+    counted = 0
+    for piece in pieces:
+        rejected += [(counted + index, reason) for index, reason in piece.rejected]
+        counted += piece.count
+    octets = b"".join(piece.octets for piece in pieces)
+    return Piece(octets, counted, tuple(rejected), any(piece.quoted for piece in pieces))
 
 
 class Cutter:
