@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -23,8 +24,9 @@ def run(folder: Path, people: int, port: int, *, stay: bool) -> None:
     """Make what is not there yet, serve it on 127.0.0.1, check one identifier, and serve on if `stay`.
 
     Raises:
-        ReleaseError: `demo`: a step failed; it has said why.
+        ReleaseError: `demo`: the port is taken, or a step failed; it has said why.
     """
+    _refuse_taken(port)
     folder.mkdir(parents=True, exist_ok=True)
     leak, answers, keys, releases = (folder / name for name in ("leak.csv", "answers.jsonl", "keys", "releases"))
     publisher = keys / "publisher.pub"
@@ -55,6 +57,16 @@ def run(folder: Path, people: int, port: int, *, stay: bool) -> None:
             RESULTS.print("stopping")
         finally:
             service.terminate()
+
+
+def _refuse_taken(port: int) -> None:
+    # Now, not minutes later; and whoever listens there would answer in place of the service.
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ReleaseError("demo", f"127.0.0.1 port {port}: {error.strerror}") from None
 
 
 def _show(*words: object) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -170,6 +171,13 @@ def test_numbers_beyond_measure_are_wrong_use(small: Path, option: str, value: s
 def test_a_port_that_is_none_is_wrong_use_before_the_demo_begins(tmp_path: Path) -> None:
     done = run("demo", "--folder", tmp_path / "demo", "--port", "99999", check=False)
     assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+
+
+def test_a_port_that_is_taken_is_told_before_the_demo_begins(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        done = run("demo", "--folder", tmp_path / "demo", "--port", other.getsockname()[1], check=False)
+    assert (done.returncode, list(tmp_path.iterdir())) == (3, [])
+    assert "Address already in use" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["base64", "hex", "rot13", "idna", "undefined", "zip", "no such", "utf-8\\u0000"])
