@@ -377,6 +377,12 @@ def test_arabic_in_any_encoding(read: Any, encoding: str) -> None:
     assert read(delimited_text([header, *rows], ";").encode(encoding), *header) == (rows, {})
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_shows_without_a_mark_where_nearly_all_is_arabic(read: Any, encoding: str) -> None:
+    rows = [("AB123456", "شركة النقل، " * 40, "لا شيء")] * 20
+    assert read("".join(";".join(row) + "\n" for row in [HEADER, *rows]).encode(encoding)) == (rows, {})
+
+
 def delimited_text(rows: list[Any], delimiter: str) -> str:
     return "".join(delimiter.join(row) + "\r\n" for row in rows)
 

@@ -108,10 +108,11 @@ def guess(octets: bytes) -> str:
 
 
 def _wide(head: bytes) -> str | None:
-    """Return "utf-16-le" or "utf-16-be" if every other octet is mostly NUL."""
+    """Return "utf-16-le" or "utf-16-be" if every other octet is mostly what Latin and Arabic letters have there."""
     even, odd = head[::2], head[1::2]
-    for name, zeros, others in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
-        if zeros and zeros.count(0) * 3 >= len(zeros) and others.count(0) * 20 <= len(others):
+    for name, upper, lower in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
+        known = upper.count(0) + upper.count(6)
+        if upper and known * 3 >= len(upper) and lower.count(0) * 20 <= len(lower):
             return name
     return None
 
