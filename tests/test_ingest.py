@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -353,6 +354,20 @@ def test_rejected_rows_are_written_with_file_number_and_reason_alone(tmp_path: P
     _ingest(tmp_path, leak, rejects=tmp_path / "rejects.csv", accept_rejects=True)
     said = (tmp_path / "rejects.csv").read_text("utf-8").splitlines()
     assert said == ["file,number,reason", "leak.csv,2,columns", "leak.csv,3,no_identifier"]
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    files = [tmp_path / month / "leak.csv" for month in ("01", "02")]
+    for file in files:
+        file.parent.mkdir()
+        _leak(file, f"1;2025{file.parent.name};123456789;Test;;26;4000;", "1;2")
+    other = _leak(tmp_path / "other.csv", "1;2")
+    _ingest(tmp_path, *files, other, rejects=tmp_path / "rejects.csv", accept_rejects=True)
+    said = (tmp_path / "rejects.csv").read_text("utf-8").splitlines()
+    assert sorted(said[1:]) == [*(f"{file},2,columns" for file in files), "other.csv,1,columns"]
+    files[1].write_text("other;columns\n", "utf-8")
+    with pytest.raises(InputError, match=re.escape(f"{files[1]}: the file lacks")):
+        _ingest(tmp_path, *files, dataset="two")
 
 
 def test_chunks_and_rows_do_not_print() -> None:

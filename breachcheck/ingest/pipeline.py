@@ -25,7 +25,7 @@ from breachcheck.ingest.plan import OTHER_RECORD
 from breachcheck.ingest.progress import Watch
 from breachcheck.ingest.reduce import Evaluate, unshroud
 from breachcheck.ingest.sources.open import digest, refuse_pipe
-from breachcheck.ingest.stages import Version, evaluate, read, shown, version
+from breachcheck.ingest.stages import Version, evaluate, names, read, shown, version
 from breachcheck.keys import StewardKeys
 from breachcheck.protocol.encoding import encode, hkdf_expand
 from breachcheck.protocol.identifier import KINDS
@@ -238,7 +238,8 @@ def _write_rejects(path: Path, run: Run, files: Sequence[Path]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("file", "number", "reason"))
-        rows.writerows((shown(files[file], part), number, reason) for file, part, number, reason in run.rejected())
+        called = names(files)
+        rows.writerows((shown(called[file], part), number, reason) for file, part, number, reason in run.rejected())
 
 
 def _sample(run: Run, run_key: bytes, dataset: str, total: int) -> list[publish.Sample]:

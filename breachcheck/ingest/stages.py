@@ -6,7 +6,7 @@ import json
 import os
 import time
 from array import array
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -118,9 +118,15 @@ def evaluate(run: Run, total: int, task: Evaluate, engine: Engine, watch: Watch)
         run.store(kept_to, bytes(outputs), locators)
 
 
-def shown(path: Path, part: str) -> str:
-    """Return how a part of a file is called to the steward."""
-    name = path.name.encode("utf-8", "backslashreplace").decode()  # it need not be UTF-8
+def names(files: Sequence[Path]) -> list[str]:
+    """Return how each file is called to the steward: with its folders, where another one has the same name."""
+    times = Counter(path.name for path in files)
+    called = (str(path) if times[path.name] > 1 else path.name for path in files)
+    return [name.encode("utf-8", "backslashreplace").decode() for name in called]  # it need not be UTF-8
+
+
+def shown(name: str, part: str) -> str:
+    """Return how a part of a file is called."""
     return "/".join(filter(None, (name, part)))
 
 
@@ -150,6 +156,7 @@ def _chunks(
     """
     behind = sum(path.stat().st_size for path in files[: first.file])
     number = 0
+    called = names(files)
     for file, path in enumerate(files[first.file :], first.file):
         try:
             found = chunks(path, mapping)
@@ -157,13 +164,14 @@ def _chunks(
             rows = sum(chunk.count for chunk in islice(found, done))
             if done and rows != first.rows:
                 raise InputError(
-                    "reconcile", f"{path.name} was cut otherwise when this run began: the same command begins it anew"
+                    "reconcile",
+                    f"{called[file]} was cut otherwise when this run began: the same command begins it anew",
                 )
             for count, chunk in enumerate(found, done + 1):
                 rows += chunk.count
                 places.append(_Place(file, count, rows, behind, chunk.part))
-                yield Numbered(number, shown(path, chunk.part), chunk, tuple(news))
+                yield Numbered(number, shown(called[file], chunk.part), chunk, tuple(news))
                 number += 1
         except UnicodeError:
-            raise InputError("encoding", f"{path.name} is not in the encoding that the mapping says") from None
+            raise InputError("encoding", f"{called[file]} is not in the encoding that the mapping says") from None
         behind += path.stat().st_size

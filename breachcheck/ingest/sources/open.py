@@ -86,7 +86,7 @@ def digest(path: Path) -> bytes:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
-        raise InputError("source", f"{path.name}: {error.strerror}") from None
+        raise InputError("source", f"{path}: {error.strerror}") from None
 
 
 def refuse_pipe(path: Path) -> None:
@@ -111,14 +111,14 @@ def chunks(path: Path, mapping: Mapping) -> Iterator[Chunk]:
         format
             that is not read; `encrypted`; `nested`: an archive in an archive; `unpacks_too_far`.
     """
+    refuse_pipe(path)
     try:
-        refuse_pipe(path)
         with path.open("rb") as disk:
             yield from _read(disk, path.stat().st_size, mapping)
     except OSError as error:
-        raise InputError("source", f"{path.name}: {error.strerror or 'it is damaged'}") from None
+        raise InputError("source", f"{path}: {error.strerror or 'it is damaged'}") from None
     except InputError as error:
-        raise InputError(error.reason, f"{path.name}: {error.detail}") from None
+        raise InputError(error.reason, f"{path}: {error.detail}") from None
 
 
 def _read(disk: BinaryIO, size: int, mapping: Mapping) -> Iterator[Chunk]:
