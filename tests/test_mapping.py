@@ -456,6 +456,8 @@ def test_no_cell_stands_in_a_proposal_or_a_count(leak: Path, tmp_path: Path) -> 
         ["Sara", "", ""],
         ["Sara", "Manager", ""],
         ["12 Rue Atlas", "Sara", ""],
+        ["12 Rue Atlas Agdal", "Salma Exemple", "en cours"],
+        ["Salma Exemple", "Rue Atlas", "en cours"],
         ["", "", ""],
     ],
 )

@@ -86,9 +86,13 @@ def telling(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a header's words say; `certainty` is 1 for a header that says nothing else, 0 for one that says nothing."""
+    """What a header's words say; `certainty` is 1 for a header that says nothing else, 0 for one that says nothing.
+
+    `share` is the part of its words that say it.
+    """
 
     certainty: float = 0.0
+    share: float = 1.0
     identifier: Named | None = None
     data_class: DataClass | None = None
     ignored: bool = False
@@ -142,14 +146,17 @@ def read_header(header: str) -> Meaning:
             rest = rest[:at] + rest[at + len(phrase) :]
     # The first of equal phrases says what it is, in French and Arabic: "Nom de l'assuré".
     said = [
-        ((certainty > 0.8, len(phrase), -(_place(rest, phrase) or 0), sum(map(len, phrase)), certainty), meaning)
+        (
+            (certainty > 0.8, len(phrase), -(_place(rest, phrase) or 0), sum(map(len, phrase)), certainty),
+            replace(meaning, certainty=certainty, share=len(phrase) / max(len(phrase), len(rest))),
+        )
         for phrase, meaning in _phrases()
         if (certainty := _certainty(rest, phrase))
     ]
     if not said:
         return Meaning(0.9, data_class=DataClass.EMPLOYERS, employer=True) if employer else Meaning()
-    (*_, certainty), meaning = max(said, key=lambda one: one[0])
+    _, meaning = max(said, key=lambda one: one[0])
     if employer and not meaning.ignored and (meaning.identifier is None or meaning.identifier.personal):
-        return Meaning(certainty, data_class=DataClass.EMPLOYERS, employer=True)
+        return Meaning(meaning.certainty, meaning.share, data_class=DataClass.EMPLOYERS, employer=True)
     relative = any(_place(words, phrase) is not None for phrase in _relatives())
-    return replace(meaning, certainty=certainty, employer=employer, relative=relative)
+    return replace(meaning, employer=employer, relative=relative)

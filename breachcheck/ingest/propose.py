@@ -25,6 +25,7 @@ _SECOND: Final = 0.1  # of the cells pass another kind's rule alone
 _SEPARATORS: Final = ";/,|\n"
 _MAX_HEADER: Final = 80  # characters
 _LOOK: Final = "PLEASE LOOK: ignored until you say what it is"
+_MOSTLY: Final = 0.5  # of the words of a header that we know
 _KNOWN: Final = 4  # of so many headers at least one is made of words that we know
 
 
@@ -143,7 +144,8 @@ def _check_header(
             "header",
             f"{once} of {len(named)} keys stand in one row alone, so they may be data: {advice}, or say --trust-header",
         )
-    known = sum(meanings[index].certainty > 0 for index in named)
+    # An address has a word or two that may stand in a header, among others.
+    known = sum(meanings[index].certainty > 0 and meanings[index].share > _MOSTLY for index in named)
     nameless = next(
         (index for index in range(len(header)) if index not in named and _sample(rows, (index,)).cells), None
     )
