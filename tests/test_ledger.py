@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import math
+import os
 import stat
 import subprocess
 import sys
@@ -27,6 +29,7 @@ from breachcheck.protocol.identifier import KINDS, Kind, identify
 from breachcheck.protocol.parameters import TESTING_ONLY
 from breachcheck.protocol.slow_hash import slow_hash
 from breachcheck.store import people as people_room
+from breachcheck.store import schema
 from breachcheck.store.ledger import FILE, Ledger
 from tests.steward import NOW, DiedError, Inline, ingest_small, leak, silent
 
@@ -217,6 +220,23 @@ def test_nor_are_those_of_a_run_that_was_killed(tmp_path: Path) -> None:
 
 
 # --- files that are locked, damaged, or find no space ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        duckdb.FatalException(
+            'FATAL Error: Failed to create checkpoint because of error: Could not write file "{}": {}'
+        ),
+        duckdb.TransactionException('TransactionContext Error: Failed to commit: Could not write file "{}": {}'),
+        duckdb.IOException(
+            'IO Error: Checkpoint failed for database "run". Original error: Could not write file "{}": {}'
+        ),
+    ],
+)
+def test_a_full_disk_is_called_so(error: duckdb.Error) -> None:
+    told = schema.failed(Path(FILE), type(error)(str(error).format(FILE, os.strerror(errno.ENOSPC))))
+    assert str(told) == f"unreadable: {FILE}: its disk is full"
 
 
 def test_a_ledger_that_another_process_has_open_is_locked(tmp_path: Path) -> None:

@@ -134,7 +134,10 @@ def test_a_few_identifiers_of_one_kind_are_counted_nowhere(few: int, tmp_path: P
     summary = json.loads(run(*world.ingest_words(), "--json", "--quiet").stdout)
     # 40 and 40 are told of the other kinds
     assert summary["with_identifiers"] == {"from": 81, "to": 89}
-    assert {field["name"]: field["identifiers"] for field in summary["fields"]}["Names"] == {"from": 81, "to": 89}
+    identifiers = {field["name"]: field["identifiers"] for field in summary["fields"]}
+    assert identifiers["Names"] == {"from": 81, "to": 89}
+    # Each of the few has three identifiers.
+    assert identifiers["Email addresses"] == {"from": 1, "to": 89}
     assert {kind["name"]: kind["entries"] for kind in summary["kinds"]}["email"] == 11
     shown = run("release", "show", "--releases", world.releases).stdout.splitlines()
     assert [line.split()[2:4] for line in shown if line.startswith("email")] == [["11", "1"]]

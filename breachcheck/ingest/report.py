@@ -162,16 +162,13 @@ def summarize(report: Report) -> Summary:
     held = {kind: told(sum(members)) for kind, members in report.members.items()}
     everything, all_held = sum(map(sum, report.members.values())), total(held.values())
     with_people = part(whole, people.people, told(people.people))
-    with_identifiers = part(identifiers, everything, all_held)
-    fields = [
-        Field(
-            one.value,
-            part(_with(masks, one.bit), whole, with_people),
-            part(_with(report.fields, one.bit), identifiers, with_identifiers),
-        )
-        for one in DataClass
-        if one.value in dataset.fields
-    ]
+    with_identifiers = _of_people(part(identifiers, everything, all_held), with_people, all_held)
+    fields = []
+    for one in DataClass:
+        if one.value in dataset.fields:
+            who = part(_with(masks, one.bit), whole, with_people)
+            shown = part(_with(report.fields, one.bit), identifiers, with_identifiers)
+            fields.append(Field(one.value, who, _of_people(shown, who, with_identifiers)))
     kinds = []
     for table in manifest.kinds:
         members = sorted(report.members[table.kind])
@@ -245,6 +242,13 @@ def write(path: Path, summary: Summary) -> None:
 
 def _all_told(counts: Mapping[str, int]) -> dict[str, Count]:
     return {reason: told(count) for reason, count in sorted(counts.items()) if count}
+
+
+def _of_people(identifiers: Count, people: Count, whole: Count) -> Count:
+    """Return a count of identifiers beside that of their people: of people who have as many each, it tells that too."""
+    if people.low == people.high or identifiers == whole:
+        return identifiers
+    return Count(people.low, whole.high)
 
 
 def _with(masks: Mapping[int, int], bit: int) -> int:

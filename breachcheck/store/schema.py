@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,6 +113,8 @@ def failed(path: Path, error: duckdb.Error) -> ReleaseError:
     """Return the error for what DuckDB could not do. DuckDB's own words may quote content: only their kind stands."""
     if isinstance(error, duckdb.IOException) and str(error).startswith(_LOCKED):
         return ReleaseError("locked", f"another process has {path.name} open")
+    if os.strerror(errno.ENOSPC) in str(error):  # of a transaction or a checkpoint it is another type each
+        return ReleaseError("unreadable", f"{path.name}: its disk is full")
     return ReleaseError("unreadable", f"{path.name}: DuckDB says {type(error).__name__}")
 
 
