@@ -105,6 +105,20 @@ def test_what_is_not_walked_through_is_taken_to_be_alike(files: list[Path], monk
     assert expected.identifiers == pytest.approx(400, rel=0.25), "repeats that nobody saw are not known"
 
 
+def test_rows_spelled_anew_each_month_take_the_room_of_new_ones(files: list[Path], tmp_path: Path) -> None:
+    header, *rows = files[0].read_text("utf-8").splitlines()
+    disk = []
+    for name, spaces in (("same", [0] * 12), ("spelled", range(12))):
+        months = [tmp_path / f"{name}-{month}.csv" for month in range(12)]
+        for path, count in zip(months, spaces, strict=True):
+            lines = [row.replace("1000000", "1000" + " " * count + "000") for row in rows]
+            path.write_text("\n".join([header, *lines]) + "\n", "utf-8")
+        expected = estimate(months, read_mapping("cnss"), TESTING_ONLY, Inline(), 1)
+        assert (expected.rows, expected.identifiers) == (120, 10)
+        disk.append(expected.disk)
+    assert disk[1] > 2 * disk[0]
+
+
 def test_files_without_a_row_are_refused(files: list[Path], tmp_path: Path) -> None:
     empty = tmp_path / "empty.csv"
     empty.write_text(files[0].read_text("utf-8").splitlines()[0] + "\n", "utf-8")

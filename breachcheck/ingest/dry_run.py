@@ -84,7 +84,7 @@ class Seen:
     rows: int
     identifiers: _Hashes
     lines: _Hashes
-    said: _Hashes
+    spelled: _Hashes  # rows, as workers know them again
     emitted: int
     first: float
     again: float
@@ -106,13 +106,14 @@ class _Look:
         batch = shrouded.batch
         tags = pc.binary_slice(batch["value"], 0, 8).to_pylist()
         identifiers = np.frombuffer(b"".join(tags), "<u8")
-        high, low, fields = (batch[name].to_numpy().astype(np.uint64) for name in ("row_high", "row_low", "fields"))
+        told = next(iter(shrouded.news), None)  # of too many nobody else hears
+        high, low = (batch[name].to_numpy() for name in ("row_high", "row_low"))
         lines = identifiers + high * np.uint64(3) + low * np.uint64(5)
         return Seen(
             rows=chunk.count,
             identifiers=np.unique(identifiers),
             lines=np.unique(lines),
-            said=np.unique(lines + fields * np.uint64(0x9E3779B97F4A7C15)),
+            spelled=np.unique(told.marks[:, 0] if told else np.frombuffer(os.urandom(8 * chunk.count), np.uint64)),
             emitted=len(lines),
             first=first - began,
             again=again - first,
@@ -142,14 +143,14 @@ def estimate(files: Sequence[Path], mapping: Mapping, parameters: SlowHash, engi
     if not sample.rows:
         raise InputError("source", "there is no row in these files")
     walked = 1.0 if sample.ended else sample.octets / octets
-    identifiers, lines, said = (
+    identifiers, lines, spelled = (
         distinct([getattr(one, name) for one in sample.seen], sample.share) / walked
-        for name in ("identifiers", "lines", "said")
+        for name in ("identifiers", "lines", "spelled")
     )
     rows, splitting = sample.rows / walked, sample.splitting / walked
     emitted = sum(one.emitted for one in sample.seen) / sample.share / walked
     # Each worker knows again what any of them has seen.
-    new = min(1.0, said / max(emitted, 1))
+    new = min(1.0, spelled / rows)
     remembered = min(1.0, MAX_REMEMBERED / max(1.0, new * rows))
     new = 1 - (1 - new) * remembered
     worked = sum(one.rows for one in sample.seen)
@@ -182,7 +183,7 @@ def estimate(files: Sequence[Path], mapping: Mapping, parameters: SlowHash, engi
             + _REMEMBERED * workers * min(MAX_REMEMBERED, new * rows)
         ),
         disk=round(
-            _LINE_ON_DISK * max(lines, written / 4)
+            _LINE_ON_DISK * max(lines, written / 3)
             + (_IDENTIFIER_ON_DISK + _ENTRY_ON_DISK) * identifiers
             + max(0.0, _LINE_IN_MEMORY * lines - _DUCKDB)  # spilt
         ),
