@@ -45,7 +45,7 @@ class _Terminal(Console):
 RESULTS: Final = _Terminal(highlight=False, soft_wrap=True, emoji=False)  # ":id:" may stand in a header
 NOTES: Final = _Terminal(highlight=False, soft_wrap=True, emoji=False, stderr=True)
 _PLAIN_EVERY: Final = 2.0  # seconds between plain lines of progress
-_UNITS: Final = {"read": "octets", "evaluate": "identifiers", "publish": "kinds"}
+_UNITS: Final = {"read": "octets", "evaluate": "identifiers", "publish": "entries"}
 
 
 class Progress(StrEnum):

@@ -72,7 +72,7 @@ class _DiedError(Exception):
 
 
 def _silent(stage: str, done: int, total: int, rows: int = 0) -> None:
-    assert stage in {"read", "evaluate", "publish"}
+    assert stage in {"read", "evaluate", "keep", "people", "publish"}
     assert 0 <= done <= total
     assert rows >= 0
 

@@ -150,7 +150,7 @@ def test_progress_is_told_to_machines_line_by_line(
 ) -> None:
     _, summary, _, progress = reported
     last = {line["stage"]: line for line in progress}
-    assert list(last) == ["read", "evaluate", "publish"]
+    assert list(last) == ["read", "evaluate", "keep", "people", "publish"]
     assert all(line["done"] == line["total"] for line in last.values())
     assert _within(last["read"]["rows"], summary["rows"]["read"])
     assert _within(last["evaluate"]["total"], summary["evaluated"])

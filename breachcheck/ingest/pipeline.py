@@ -142,12 +142,16 @@ def ingest(
         laps.end("evaluate")
         if job.rejects:
             _write_rejects(job.rejects, run, list(files))
+        watch("keep", 0, 1)
         sample = _sample(run, run_key, job.dataset, sum(identifiers.values()))
         run.finish(dataset, job.mapping.digest, job.mapping.linking, frozenset(fresh), replaced)
+        watch("keep", 1, 1)
     if job.about != About():
         ledger.describe(asked)
     laps.end("keep")
+    watch("people", 0, 1)
     people = ledger.gather()
+    watch("people", 1, 1)
     laps.end("people")
     now += timedelta(seconds=time.monotonic() - began)  # the release before may have been renewed meanwhile
     manifest = publish.publish(ledger, keys, parameters, releases, engine, policy, now, sample, watch)

@@ -14,15 +14,18 @@ class Watch(Protocol):
     """Whoever wants to know how far it is."""
 
     def __call__(self, stage: str, done: int, total: int, rows: int = 0, /) -> None:
-        """Hear that `done` of `total` units of a stage are behind us: octets, of which `rows`; identifiers; kinds."""
+        """Hear that `done` of `total` units of a stage are behind us: octets, of which `rows`; identifiers; entries.
+
+        A stage of which nobody can say how far it is has one unit.
+        """
         ...
 
 
 class Pace:
     """The course of one stage in this process, from the first that was heard of it.
 
-    The rate is that of the later half of the time: how long a stage took to begin does not count in it, and what has
-    changed since (rows that were seen before take less; somebody else works on the machine) does.
+    The rate is that of the later half of what was done: how long a stage took to begin does not count in it, and what
+    has changed since (rows that were seen before take a fifth; somebody else works on the machine) does.
     """
 
     def __init__(self, done: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -43,8 +46,8 @@ class Pace:
     def rate(self, done: int) -> float:
         """Return how many units a second are being done, or 0 as long as nobody can say."""
         now = self._clock()
-        middle = (self._course[0][0] + now) / 2
-        half = sum(moment <= middle for moment, _ in self._course) - 1
+        middle = (self._course[0][1] + done) / 2
+        half = sum(before <= middle for _, before in self._course) - 1
         since, before = self._course[max(0, min(half, len(self._course) - _FEWEST))]
         return (done - before) / (now - since) if now > since else 0.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -127,14 +127,23 @@ def publish(
         Canary(kind=kind, dataset=dataset.name, fields=dataset.fields) for dataset in datasets for kind in dataset.kinds
     ]
     tables = []
+    total = ledger.entries() + len(canaries)
+    written = 0
+
+    def told(sealed: Iterable[Sealed]) -> Iterator[Sealed]:
+        nonlocal written
+        for one in sealed:
+            watch("publish", written, total)
+            written += one.entries
+            yield one
+
     # Never on a cluster: outputs open entries, and those of earlier ingests are no business of its workers.
     with engine.here() as crew:
         for position, kind in enumerate(kinds):
             invented = _seal_canaries(canaries, kind, keys, parameters, number)
             layout, members_min = _layout(ledger, kind, policy, previous, invented)
-            watch("publish", position, len(kinds))
             sealed = crew.map(Seal(number, layout), spans(ledger.sealables(kind, invented), layout))
-            root = _write_kind(sealed, writer, position, layout, stage / reader.PAGES / f"{kind}.bin")
+            root = _write_kind(told(sealed), writer, position, layout, stage / reader.PAGES / f"{kind}.bin")
             tables.append(
                 KindTable(
                     kind=kind,
@@ -167,7 +176,7 @@ def publish(
     sync_tree(stage)
     with reader.open_folder(stage, keys.publisher_key) as release:
         _verify(release, keys, policy, now, sample)
-    watch("publish", len(kinds), len(kinds))
+    watch("publish", total, total)
     stage.rename(releases / str(number))
     sync(releases)
     ledger.release(number)
@@ -324,7 +333,7 @@ def _write_kind(sealed: Iterable[Sealed], writer: Writer, position: int, layout:
         unwritten.clear()
 
     with path.open("xb") as pages:
-        for buckets, digests in sealed:
+        for buckets, digests, _ in sealed:
             leaves += digests
             unwritten += buckets
             if len(unwritten) * layout.entries_length >= _WRITE_BYTES:

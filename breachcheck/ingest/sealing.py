@@ -32,10 +32,11 @@ class Span:
 
 
 class Sealed(NamedTuple):
-    """Consecutive buckets as they are published, and their leaf hashes."""
+    """Consecutive buckets as they are published, their leaf hashes, and how many entries they hold, filling apart."""
 
     buckets: list[bytes]
     digests: list[bytes]
+    entries: int
 
 
 def spans(known: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[Span]:
@@ -76,7 +77,7 @@ class Seal:
         inner = _places(span.known["locator"], self.layout, range(span.first + 1, span.end))
         bounds = [0, *inner.tolist(), len(entries)]
         buckets = [bucket.fill(entries[start:stop], self.layout, os.urandom) for start, stop in pairwise(bounds)]
-        return Sealed(buckets, list(map(merkle.leaf_hash, buckets)))
+        return Sealed(buckets, list(map(merkle.leaf_hash, buckets)), len(entries))
 
     def _entries(self, known: pa.Table) -> list[bytes]:
         fields, flags = (known[name].to_numpy().astype(np.uint64) for name in ("fields", "flags"))

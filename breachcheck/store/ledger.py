@@ -264,6 +264,11 @@ class Ledger:
             kind for (kind,) in self._database.execute("SELECT DISTINCT kind FROM sealable ORDER BY kind").fetchall()
         ]
 
+    def entries(self) -> int:
+        """Return how many entries there are of all kinds: one for each identifier and dataset."""
+        [(count,)] = self._database.execute("SELECT count(*) FROM sealable").fetchall()
+        return int(count)
+
     def counts(self, kind: str, bits: int) -> tuple[list[int], list[int]]:
         """Return how many distinct identifiers of `kind`, and how many entries, fall into each bucket.
 
