@@ -731,6 +731,9 @@ def test_a_sheet_may_begin_with_many_empty_rows(read: Any) -> None:
         ('<!DOCTYPE x [<!ENTITY a "b">]>' + SHEET, "source"),
         (SHEET.replace("<v>0</v>", "<v>x</v>"), "source"),
         (SHEET + '<row r="3"><c r="A3"><v>1</v></c></row>', "source"),  # one of two would be lost
+        (SHEET.replace('"B3"', '"A3"'), "source"),
+        (SHEET.replace('"B3"', '"B5"'), "source"),  # somebody else's
+        (SHEET.replace('"A7"', '"B6"'), "source"),
     ],
 )
 def test_workbooks_that_are_broken_or_too_large_are_refused(read: Any, rows: str, word: str) -> None:

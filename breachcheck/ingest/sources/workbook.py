@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 MAX_GRID: Final = 32 << 20  # cells of a sheet, empty ones too
 _BLOCK: Final = 1 << 20
-_ROW: Final = re.compile(rb"<(?:\w+:)?row(?=[\s/>])(?:[^>]*?\sr=\"(\d+)\")?[^>]*>")
-_FAR: Final = re.compile(rb"<(?:\w+:)?c [^>]*?\br=\"([A-Z]{2,3})\d")
+_PLACE: Final = re.compile(
+    rb"<(?:\w+:)?(?:row(?=[\s/>])(?:[^>]*?\sr=\"(\d+)\")?|c\s[^>]*?\br=\"([A-Z]{1,3})(\d+)\")[^>]*>"
+)
 _TAG: Final = 4096  # octets of the longest tag that is looked for
 
 
@@ -266,20 +267,30 @@ def _measure(archive: zipfile.ZipFile, member: str) -> int:
 
     Raises:
         InputError: `unpacks_too_far`: the sheet has more than `MAX_GRID` places; `source`: a row stands behind one of a
-            higher number, or of the same, of which the library would keep one.
+            higher number, or of the same, of which the library would keep one; or a cell does so in its row, or says
+            that it is in another one, and there the library would put it.
     """
-    row, column = 0, 26
+    row, number, widest = 0, b"0", (1, b"Z")
+    last = none = (0, b"")
     carried = b""
     with archive.open(member) as xml:
         while block := xml.read(_BLOCK):
             buffer = carried + block
             stop = buffer.rfind(b"<") if len(block) == _BLOCK else len(buffer)
-            for match in _ROW.finditer(buffer, 0, stop):
-                before, row = row, int(match[1]) if match[1] else row + 1
+            for said, letters, of in _PLACE.findall(buffer, 0, stop):
+                if letters:
+                    place = (len(letters), letters)
+                    if place <= last or (of != number and int(of) != row):
+                        raise InputError("source", f"a cell of row {row} of a sheet is out of its place")
+                    last = place
+                    continue
+                widest, last = max(widest, last), none
+                before, row = row, int(said) if said else row + 1
+                number = b"%d" % row
                 if row <= before:
                     raise InputError("source", f"row {row} of a sheet is out of order")
-            column = max(column, *(_column(place.decode()) + 1 for place in set(_FAR.findall(buffer, 0, stop))), 0)
-            if row * column > MAX_GRID:
+            widest = max(widest, last)
+            if row * (_column(widest[1].decode()) + 1) > MAX_GRID:
                 raise InputError("unpacks_too_far", f"a sheet of over {MAX_GRID:,} cells")
             carried = buffer[stop:][-_TAG:]
     return row
