@@ -48,13 +48,13 @@ _KILLS: Final = 50
 _PEOPLE_A_KILL: Final = 800
 _FILES: Final = 6
 _ASKED: Final = 1000
-_STAGES: Final = ("start", "read", "merge", "evaluate", "ledger", "people", "publish")
+_STAGES: Final = ("start", "read", "merge", "evaluate", "keep", "people", "publish")
 _SHARED: Final = ("read", "evaluate")  # among workers; they tell how far they are
 # Of ten kills. The long stages are not the delicate ones.
 _DRAWN: Final = (
     ("worker", "evaluate"),
     ("ingest", "read"),
-    ("ingest", "ledger"),
+    ("ingest", "keep"),
     ("ingest", "publish"),
     ("worker", "read"),
     ("ingest", "evaluate"),
@@ -69,17 +69,15 @@ import json, sys
 from breachcheck import terminal
 from breachcheck.cli import main
 from breachcheck.ingest import stages
-from breachcheck.store.ledger import Ledger, Run
+from breachcheck.store.run import Run
 
-def telling(stage, work):
-    def told(*words):
-        print(json.dumps({"stage": stage}), file=sys.stderr, flush=True)
-        return work(*words)
-    return told
+merge = Run.merge
 
-stages.KEEP_EVERY, terminal._PLAIN_EVERY = 0.25, 0.0
-Run.merge, Run.finish = telling("merge", Run.merge), telling("ledger", Run.finish)
-Ledger.gather = telling("people", Ledger.gather)
+def telling(*words):
+    print(json.dumps({"stage": "merge"}), file=sys.stderr, flush=True)
+    merge(*words)
+
+stages.KEEP_EVERY, terminal._PLAIN_EVERY, Run.merge = 0.25, 0.0, telling
 main()
 """
 
@@ -183,7 +181,8 @@ def _interrupt(world: World, files: list[Path], kill: Kill, seconds: Mapping[str
                 reached = _STAGES.index(stage)
                 if reached == wanted and kill.stage not in _SHARED:
                     time.sleep(kill.part * seconds[stage])
-                if reached > wanted or (reached == wanted and line.get("done", 1) >= kill.part * line.get("total", 1)):
+                    break
+                if reached > wanted or (reached == wanted and line["done"] >= kill.part * line["total"]):
                     break
         victims = _workers(process.pid) if kill.victim == "worker" else [process.pid]
         if victims:
