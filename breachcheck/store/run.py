@@ -216,11 +216,15 @@ class Run:
                 self._database.execute("DELETE FROM run WHERE name = ?", [past.name])
                 self._database.execute("INSERT INTO replaced SELECT ?, released FROM ledger", [past.dataset.name])
             self._database.execute(
-                f"INSERT INTO exposure SELECT ?, ?, kind, output, locator, {strong}, "  # noqa: S608
+                # What all lines have in common is set beside them when they are in order: it need not be sorted. Of an
+                # unsigned position and a rowid DuckDB would compare 128 bits.
+                "INSERT INTO exposure SELECT ?, ?, kind, output, locator, linking, high, low, fields, flags FROM ("  # noqa: S608
+                f"SELECT kind, output, locator, {strong} AS linking, "
                 "coalesce(new_high, row_high) AS high, coalesce(new_low, row_low) AS low, fields, flags "
                 "FROM run.standing JOIN run.merged USING (tag_high, tag_low) "
-                "JOIN (FROM run.evaluated ANTI JOIN erased USING (position)) AS kept ON merged.rowid = kept.position "
-                "LEFT JOIN redrawn USING (row_high, row_low) ORDER BY locator, high, low",
+                "JOIN (FROM run.evaluated ANTI JOIN erased USING (position)) AS kept "
+                "ON merged.rowid = kept.position::BIGINT "
+                "LEFT JOIN redrawn USING (row_high, row_low) ORDER BY locator, high, low)",
                 [self._name, dataset.name, *linked],
             )
             self._database.execute(
