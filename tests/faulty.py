@@ -355,7 +355,9 @@ def chunk(octets: bytes) -> bytes:
 
 
 def chunked(question: Question) -> Script:
-    """Send the honest body in chunks, as a proxy may."""
+    """Send the honest body in chunks, as a proxy may; a 304 has none."""
+    if question.honest.status == 304:
+        return [question.honest.wire]
     head = replace(question.honest, headers={"Content-Length": None, "Transfer-Encoding": "chunked"}).head
     half = len(question.honest.body) // 2
     return [head + chunk(question.honest.body[:half]), chunk(question.honest.body[half:]) + b"0\r\n\r\n"]
