@@ -458,6 +458,8 @@ def test_no_cell_stands_in_a_proposal_or_a_count(leak: Path, tmp_path: Path) -> 
         ["12 Rue Atlas", "Sara", ""],
         ["12 Rue Atlas Agdal", "Salma Exemple", "en cours"],
         ["Salma Exemple", "Rue Atlas", "en cours"],
+        ["Entreprise Salma Exemple", "", ""],
+        ["Villeneuve", "", ""],
         ["", "", ""],
     ],
 )
@@ -466,6 +468,19 @@ def test_a_first_line_that_may_be_data_is_refused_and_not_told(first: Sequence[s
         propose(first, [["AB123457", "Amine", "0612345679"]] * 12)
     assert refused.value.reason == "header"
     assert not [word for word in first if len(word) > 3 and word in str(refused.value)]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ["Billing Phone", "Billing Email", "Billing City", "Billing Country"],
+        ["Mobile phone", "Phone mobile"],
+        ["tel_titulaire_compte", "rib_titulaire_compte", "nom_titulaire_compte", "solde_titulaire_compte"],
+    ],
+)
+def test_words_that_most_headers_have_say_nothing_of_whether_they_are_known(header: Sequence[str]) -> None:
+    rows = [[f"06123456{number:02}", *"qrs"[: len(header) - 1]] for number in range(12)]
+    assert proposed(header, rows).column[0].kind == ("phone",)
 
 
 def test_a_word_that_stands_among_the_cells_is_no_header() -> None:

@@ -135,6 +135,12 @@ def _certainty(words: tuple[str, ...], phrase: tuple[str, ...]) -> float:
     return 0.7 if len(part) >= 5 and part in whole else 0.0
 
 
+def _share(words: tuple[str, ...], phrase: tuple[str, ...]) -> float:
+    if _place(words, phrase) is not None:
+        return len(phrase) / len(words)
+    return sum(map(len, phrase)) / sum(map(len, words))  # "datenaissance"; but there are people called Villeneuve
+
+
 def read_header(header: str) -> Meaning:
     """Return what the words of a header say."""
     words = telling(header)
@@ -148,13 +154,16 @@ def read_header(header: str) -> Meaning:
     said = [
         (
             (certainty > 0.8, len(phrase), -(_place(rest, phrase) or 0), sum(map(len, phrase)), certainty),
-            replace(meaning, certainty=certainty, share=len(phrase) / max(len(phrase), len(rest))),
+            replace(meaning, certainty=certainty, share=_share(rest, phrase)),
         )
         for phrase, meaning in _phrases()
         if (certainty := _certainty(rest, phrase))
     ]
     if not said:
-        return Meaning(0.9, data_class=DataClass.EMPLOYERS, employer=True) if employer else Meaning()
+        if not employer:
+            return Meaning()
+        share = max(_share(words, phrase) for phrase in _employers() if _place(words, phrase) is not None)
+        return Meaning(0.9, share, data_class=DataClass.EMPLOYERS, employer=True)
     _, meaning = max(said, key=lambda one: one[0])
     if employer and not meaning.ignored and (meaning.identifier is None or meaning.identifier.personal):
         return Meaning(meaning.certainty, meaning.share, data_class=DataClass.EMPLOYERS, employer=True)

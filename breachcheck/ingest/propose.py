@@ -7,6 +7,7 @@ What is written holds headers, shares and words of ours, never a cell. It is a p
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -118,6 +119,13 @@ def _looks_like_data(text: str) -> bool:
     )
 
 
+def _without_common(texts: Sequence[str]) -> list[str]:
+    """Return headers without the words that most of them have: "Billing Phone", "Billing Email"."""
+    words = [telling(text) for text in texts]
+    times = Counter(word for said in words for word in set(said))
+    return [" ".join(word for word in said if 2 * times[word] <= len(texts) or said == (word,)) for said in words]
+
+
 def _check_header(
     header: Sequence[str], meanings: Sequence[Meaning], rows: Sequence[Sequence[str | None]], trusted: bool
 ) -> None:
@@ -145,7 +153,11 @@ def _check_header(
             f"{once} of {len(named)} keys stand in one row alone, so they may be data: {advice}, or say --trust-header",
         )
     # An address has a word or two that may stand in a header, among others.
-    known = sum(meanings[index].certainty > 0 and meanings[index].share > _MOSTLY for index in named)
+    shorter = map(read_header, _without_common([header[index] for index in named]))
+    known = sum(
+        any(one.certainty > 0 and one.share > _MOSTLY for one in (meanings[index], short))
+        for index, short in zip(named, shorter, strict=True)
+    )
     nameless = next(
         (index for index in range(len(header)) if index not in named and _sample(rows, (index,)).cells), None
     )
