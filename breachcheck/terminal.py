@@ -96,7 +96,8 @@ def _note(stage: str, pace: Pace, done: int, total: int, rows: int) -> str:
 
 def _plain_line(stage: str, pace: Pace, done: int, total: int, rows: int) -> str:
     note = _note(stage, pace, done, total, rows)
-    return f"{stage}: {done * 100 // max(total, 1)} %{f', {note}' if note else ''}"
+    share = done * 100 // total if total else 100  # to publish what nobody is in any more takes nothing
+    return f"{stage}: {share} %{f', {note}' if note else ''}"
 
 
 def _json_line(stage: str, pace: Pace, done: int, total: int, rows: int) -> str:
