@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -16,7 +19,9 @@ from breachcheck.ingest.sealing import Seal, spans
 from breachcheck.protocol import bucket, entry, merkle
 from breachcheck.protocol.bucket import Layout
 from breachcheck.protocol.parameters import ENTRY_LENGTH
+from breachcheck.store import writer
 from breachcheck.store.ledger import SEALABLE
+from tests.faulty import Steward
 
 Known = list[dict[str, Any]]
 known: st.SearchStrategy[dict[str, Any]] = st.builds(
@@ -88,3 +93,16 @@ def test_more_entries_than_a_bucket_holds_are_an_error() -> None:
 @given(st.lists(st.integers(0, 9), min_size=8, max_size=8))
 def test_counts_under_a_shorter_prefix_are_sums(counts: list[int]) -> None:
     assert bucket.halved(bucket.halved(counts)) == [sum(counts[:4]), sum(counts[4:])]
+
+
+def test_a_release_is_written_in_less_memory_than_its_entries_take(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(writer, "_MEMORY", "48MB")
+    release = writer.Writer(tmp_path / "release.duckdb")
+    size, digest = 4096, bytes(32)
+    for first in range(0, 40_000, 2000):
+        release.buckets(0, first, [digest] * 2000, [os.urandom(size) for _ in range(2000)])
+    release.close(Steward().publish(1).manifest)
+    assert [path.name for path in tmp_path.iterdir()] == ["release.duckdb"]
+    with duckdb.connect(tmp_path / "release.duckdb", read_only=True) as database:
+        found = database.execute("SELECT count(*), count(DISTINCT number), sum(octet_length(entries)) FROM bucket")
+        assert found.fetchall() == [(40_000, 40_000, 40_000 * size)]

@@ -24,7 +24,9 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._database: duckdb.DuckDBPyConnection = schema.connect(path, memory=_MEMORY)
+        # DuckDB holds a hundred thousand buckets before it writes them; what has no room goes beside the file so long.
+        spill = path.with_name(f".{path.name}.spill")
+        self._database: duckdb.DuckDBPyConnection = schema.connect(path, memory=_MEMORY, spill=spill)
         with schema.blaming(path):
             self._database.execute(schema.RELEASE)
 
